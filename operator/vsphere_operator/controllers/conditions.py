@@ -1,0 +1,108 @@
+"""Conditions as kstatus reads them: Ready always, Reconciling and Stalled only while true, then one a concern.
+
+A message holds no timestamp and no counter, so that an unchanged situation is an unchanged status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Status = Literal["True", "False", "Unknown"]
+
+READY = "Ready"
+RECONCILING = "Reconciling"
+STALLED = "Stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition before it is dated; ``reason`` is CamelCase, ``message`` is for a person."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a step cannot be taken now.
+
+    ``condition`` names the concern that it belongs to. ``stalled`` problems need a person; the others heal by
+    themselves, and ``retry_after`` (seconds) says when a look is worth while without an event.
+    """
+
+    condition: str
+    reason: str
+    message: str
+    stalled: bool = True
+    retry_after: float | None = None
+
+    def as_condition(self) -> Condition:
+        return Condition(self.condition, "False" if self.stalled else "Unknown", self.reason, self.message)
+
+
+def ready(reason: str, message: str = "") -> list[Condition]:
+    """All is as asked for."""
+    return [Condition(READY, "True", reason, message)]
+
+
+def reconciling(reason: str, message: str) -> list[Condition]:
+    """Work goes on without a person."""
+    return [Condition(READY, "False", reason, message), Condition(RECONCILING, "True", reason, message)]
+
+
+def stalled(reason: str, message: str) -> list[Condition]:
+    """Nothing moves until a person changes something."""
+    return [Condition(READY, "False", reason, message), Condition(STALLED, "True", reason, message)]
+
+
+def summary(problem: Problem) -> list[Condition]:
+    """Ready and its companions for an object that has this problem."""
+    make = stalled if problem.stalled else reconciling
+    return make(problem.reason, problem.message)
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with seconds, as metav1.Time is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dated(
+    previous: Sequence[Mapping[str, Any]],
+    wanted: Iterable[Condition],
+    *,
+    generation: int,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """The conditions to write: a transition time changes only when the status of that type does."""
+    before = {c.get("type"): c for c in previous}
+    result = []
+    for condition in wanted:
+        old = before.get(condition.type)
+        same = old is not None and old.get("status") == condition.status
+        since = str(old["lastTransitionTime"]) if same and old and old.get("lastTransitionTime") else timestamp(now)
+        result.append(
+            {
+                "type": condition.type,
+                "status": condition.status,
+                "reason": condition.reason,
+                "message": condition.message,
+                "lastTransitionTime": since,
+                "observedGeneration": generation,
+            }
+        )
+    return result
+
+
+def find(conditions: Sequence[Mapping[str, Any]], type_: str) -> Mapping[str, Any] | None:
+    """The condition of that type, if there."""
+    return next((c for c in conditions if c.get("type") == type_), None)
+
+
+def is_true(conditions: Sequence[Mapping[str, Any]], type_: str) -> bool:
+    condition = find(conditions, type_)
+    return condition is not None and condition.get("status") == "True"

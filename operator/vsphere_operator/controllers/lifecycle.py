@@ -1,0 +1,119 @@
+"""An object's first and last acts: identity and finalizer before anything is made, the finalizer off when proven gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vsphere_operator.controllers.names import CAPI_PAUSED, FINALIZER, ID, ORPHAN
+from vsphere_operator.controllers.ports import Object, Objects
+
+
+def metadata(obj: Object) -> Mapping[str, Any]:
+    meta: Mapping[str, Any] = obj["metadata"]
+    return meta
+
+
+def annotations(obj: Object) -> Mapping[str, str]:
+    return metadata(obj).get("annotations") or {}
+
+
+def labels(obj: Object) -> Mapping[str, str]:
+    return metadata(obj).get("labels") or {}
+
+
+def is_deleting(obj: Object) -> bool:
+    return bool(metadata(obj).get("deletionTimestamp"))
+
+
+def has_finalizer(obj: Object, name: str = FINALIZER) -> bool:
+    return name in (metadata(obj).get("finalizers") or [])
+
+
+def identity(obj: Object) -> str:
+    """The portable id: the first UID that this object had, also after a backup was restored elsewhere."""
+    return annotations(obj).get(ID) or str(metadata(obj)["uid"])
+
+
+def is_paused(obj: Object) -> bool:
+    return bool((obj.get("spec") or {}).get("paused")) or CAPI_PAUSED in annotations(obj)
+
+
+def orphaned(obj: Object) -> frozenset[str]:
+    """The kinds of things that a person has said may be left behind: ``machines``, ``folder``, ``tags`` or ``all``."""
+    words = annotations(obj).get(ORPHAN, "")
+    return frozenset(w.strip().lower() for w in words.split(",") if w.strip())
+
+
+def lets_go(obj: Object, thing: str) -> bool:
+    return bool(orphaned(obj) & {thing, "all"})
+
+
+def controller_of(obj: Object) -> Mapping[str, Any] | None:
+    """The owner reference that controls this object."""
+    for reference in metadata(obj).get("ownerReferences") or []:
+        if reference.get("controller"):
+            owner: Mapping[str, Any] = reference
+            return owner
+    return None
+
+
+def owner_reference(owner: Object) -> Object:
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": metadata(owner)["name"],
+        "uid": metadata(owner)["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+async def adopt(objects: Objects, obj: Object, *, extra_labels: Mapping[str, str] | None = None) -> Object:
+    """The object with the identity annotation, the finalizer and the labels on it; one patch at most.
+
+    Raises the client's Conflict when the object has changed since it was read.
+    """
+    ops = _adoption_ops(obj, extra_labels or {})
+    if not ops:
+        return obj
+    return await _patch(objects, obj, ops)
+
+
+async def release(objects: Objects, obj: Object) -> None:
+    """Take the finalizer off; only for what is proven gone or was never made."""
+    finalizers = list(metadata(obj).get("finalizers") or [])
+    if FINALIZER not in finalizers:
+        return
+    await _patch(objects, obj, [{"op": "remove", "path": f"/metadata/finalizers/{finalizers.index(FINALIZER)}"}])
+
+
+def _adoption_ops(obj: Object, extra_labels: Mapping[str, str]) -> list[Object]:
+    ops: list[Object] = []
+    meta = metadata(obj)
+    if not has_finalizer(obj):
+        ops.append(
+            {"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}
+            if meta.get("finalizers")
+            else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
+        )
+    ops += _map_ops("annotations", meta.get("annotations"), {} if ID in annotations(obj) else {ID: meta["uid"]})
+    missing = {k: v for k, v in extra_labels.items() if labels(obj).get(k) != v}
+    return ops + _map_ops("labels", meta.get("labels"), missing)
+
+
+def _map_ops(field: str, present: Mapping[str, str] | None, missing: Mapping[str, str]) -> list[Object]:
+    if not missing:
+        return []
+    if not present:
+        return [{"op": "add", "path": f"/metadata/{field}", "value": dict(missing)}]
+    return [
+        {"op": "add", "path": f"/metadata/{field}/{k.replace('~', '~0').replace('/', '~1')}", "value": v}
+        for k, v in missing.items()
+    ]
+
+
+async def _patch(objects: Objects, obj: Object, ops: list[Object]) -> Object:
+    meta = metadata(obj)
+    guard = {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]}
+    return await objects.json_patch(obj["kind"], meta.get("namespace", ""), meta["name"], [guard, *ops])
