@@ -1,0 +1,3 @@
+module vsphere-operator/testbed/pki
+
+go 1.25.0

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vmware/govmomi/vim25/soap"
+)
+
+// call is one call that a client made, as GET /calls shows it.
+type call struct {
+	Sequence  int       `json:"sequence"`
+	Time      time.Time `json:"time"`
+	Protocol  string    `json:"protocol"` // soap, rest or http
+	Method    string    `json:"method"`
+	Object    string    `json:"object,omitempty"`
+	User      string    `json:"user,omitempty"`
+	OpID      string    `json:"opID,omitempty"`
+	UserAgent string    `json:"userAgent,omitempty"`
+	Status    int       `json:"status"` // HTTP status; 0 while the call is running
+	Fault     string    `json:"fault,omitempty"`
+	Millis    int64     `json:"ms"`
+}
+
+// callLog keeps every call in order; sequence numbers start at 1 and survive a reset.
+type callLog struct {
+	mu    sync.Mutex
+	next  int
+	calls []*call
+}
+
+func newCallLog() *callLog { return &callLog{next: 1} }
+
+func (l *callLog) begin(c call) *call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Sequence, c.Time = l.next, time.Now().UTC()
+	l.next++
+	l.calls = append(l.calls, &c)
+	return &c
+}
+
+func (l *callLog) end(c *call, status int, fault string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Status, c.Fault, c.Millis = status, fault, time.Since(c.Time).Milliseconds()
+}
+
+// since returns the calls after a sequence number that match; and forgets all of them when asked to.
+func (l *callLog) since(sequence int, match func(call) bool, reset bool) []call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	found := []call{}
+	for _, c := range l.calls {
+		if c.Sequence > sequence && match(*c) {
+			found = append(found, *c)
+		}
+	}
+	if reset {
+		l.calls = nil
+	}
+	return found
+}
+
+// envelope is as much of a SOAP request as the log needs.
+type envelope struct {
+	Header struct {
+		OperationID string `xml:"operationID"`
+	} `xml:"Header"`
+	Body struct {
+		Call struct {
+			XMLName xml.Name
+			This    struct {
+				Type  string `xml:"type,attr"`
+				Value string `xml:",chardata"`
+			} `xml:"_this"`
+			UserName string `xml:"userName"`
+		} `xml:",any"`
+	} `xml:"Body"`
+}
+
+// logSOAP logs a SOAP call, delays it, lets an injected fault answer it, or passes it on.
+func (vc *vCenter) logSOAP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, "cannot read the request", http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var env envelope
+		_ = xml.Unmarshal(body, &env) // a malformed request is the simulator's to refuse
+		method := env.Body.Call.XMLName.Local
+		c := vc.calls.begin(call{
+			Protocol: "soap", Method: method, Object: target(env), OpID: env.Header.OperationID,
+			User: vc.soapUser(r, env), UserAgent: r.UserAgent(),
+		})
+		recorder := &recorder{ResponseWriter: w, keep: true}
+		defer func() { vc.calls.end(c, recorder.status, faultName(recorder)) }()
+		vc.disturb.delay(method)
+		if vc.disturb.answerSOAP(recorder, method) {
+			return
+		}
+		next.ServeHTTP(recorder, r)
+		vc.noteLogin(recorder, method, env.Body.Call.UserName)
+	})
+}
+
+func target(env envelope) string {
+	this := env.Body.Call.This
+	if this.Value == "" {
+		return ""
+	}
+	return this.Type + ":" + strings.TrimSpace(this.Value)
+}
+
+func (vc *vCenter) soapUser(r *http.Request, env envelope) string {
+	if cookie, err := r.Cookie(soap.SessionCookieName); err == nil {
+		if name := vc.logins.userOf(cookie.Value); name != "" {
+			return name
+		}
+	}
+	return env.Body.Call.UserName
+}
+
+func (vc *vCenter) noteLogin(w http.ResponseWriter, method, name string) {
+	if method != "Login" {
+		return
+	}
+	response := http.Response{Header: w.Header()}
+	for _, cookie := range response.Cookies() {
+		if cookie.Name == soap.SessionCookieName {
+			vc.logins.opened(cookie.Value, name)
+		}
+	}
+}
+
+// logHTTP logs a plain HTTP call, such as a datastore file's.
+func (vc *vCenter) logHTTP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := vc.calls.begin(call{Protocol: "http", Method: r.Method, Object: r.URL.Path,
+			User: vc.soapUser(r, envelope{}), UserAgent: r.UserAgent()})
+		recorder := &recorder{ResponseWriter: w}
+		defer func() { vc.calls.end(c, recorder.status, "") }()
+		vc.disturb.delay(r.Method)
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+// recorder remembers the status, and the beginning of a failed answer.
+type recorder struct {
+	http.ResponseWriter
+	keep   bool
+	status int
+	body   []byte
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	if r.keep && r.status >= http.StatusBadRequest && len(r.body) < 4096 {
+		r.body = append(r.body, p...)
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// faultName finds the fault's type in a failed SOAP answer: <detail><InvalidLoginFault …>.
+func faultName(r *recorder) string {
+	_, detail, found := bytes.Cut(r.body, []byte("<detail>"))
+	if !found {
+		return ""
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(string(detail), "<"), " ")
+	return strings.TrimSuffix(name, "Fault")
+}
