@@ -1,0 +1,287 @@
+"""Cluster: a user cluster's vSphere side."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from vsphere_operator.api.base import (
+    AGE_COLUMN,
+    MESSAGE_COLUMN,
+    READY_COLUMN,
+    REASON_COLUMN,
+    SET_LIST,
+    AbsolutePath,
+    Column,
+    Definition,
+    DNSLabel,
+    InventoryName,
+    Model,
+    Resource,
+    Rule,
+    Text,
+    cel,
+    map_list,
+    name_limit,
+)
+from vsphere_operator.api.conditions import Status
+from vsphere_operator.api.operations import Operation, Origin
+from vsphere_operator.api.references import KubeconfigReference, LocalInfraManagementUser, LocalReference
+from vsphere_operator.api.vspheresettings import DATASTORE_XOR_CLUSTER, EffectiveSettings, Networks, Tags
+
+BasePath = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    cel(
+        (
+            "self == '/' || (!self.endsWith('/') && !self.contains('//') "
+            "&& !('/' + self + '/').contains('/./') && !('/' + self + '/').contains('/../'))",
+            "write basePath without a trailing slash, empty parts, . or ..: "
+            "/DC0/vm/team replaces the datacenter's rootPath, team goes below it",
+        ),
+        (
+            r"self != '/' && !self.contains('\\') && !self.replace('%2f', '').replace('%2F', '')"
+            r".replace('%5c', '').replace('%5C', '').replace('%25', '').contains('%')",
+            r"vCenter stores a percent sign, a slash and a backslash inside a name as %25, %2f and %5c; "
+            r"write the path as vCenter shows it to API clients, and name at least one folder",
+        ),
+        (
+            "self.split('/').all(name, name.size() <= 80)",
+            "a folder's name in vCenter has at most 80 characters; check each part of the path",
+        ),
+    ),
+]
+
+IPAddress = Annotated[
+    str,
+    Field(min_length=2, max_length=45),
+    cel(("isIP(self)", "write an IP address, for example 10.1.0.2 or 2001:db8::2")),
+]
+
+
+class PresetPolicy(StrEnum):
+    """What becomes of a Cluster when its preset changes."""
+
+    FOLLOW = "Follow"
+    PIN = "Pin"
+
+
+class DriftPolicy(StrEnum):
+    """What is done about changes made behind the operator's back."""
+
+    REPAIR = "Repair"
+    REPORT = "Report"
+
+
+class OrphanPolicy(StrEnum):
+    """What is done about things of ours that nothing owns any more."""
+
+    REPORT = "Report"
+    DELETE = "Delete"
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of something in the user cluster when the Cluster is deleted."""
+
+    KEEP = "Keep"
+    DELETE = "Delete"
+
+
+class Deletion(Model):
+    """What goes along when the Cluster is deleted."""
+
+    volumes: DeletionPolicy = DeletionPolicy.KEEP
+    """The user cluster's volumes. Default: Keep."""
+    load_balancers: DeletionPolicy = DeletionPolicy.KEEP
+    """The user cluster's load balancers. Default: Keep."""
+
+
+class MachineNetwork(Model):
+    """A pool of static addresses."""
+
+    rules = (
+        Rule(
+            "!isCIDR(self.cidr) || !isIP(self.gateway) || cidr(self.cidr).containsIP(self.gateway)",
+            "the gateway must lie within the cidr",
+            ".gateway",
+        ),
+    )
+
+    cidr: Annotated[
+        str,
+        Field(min_length=4, max_length=49),
+        cel(("isCIDR(self)", "write a network with its prefix length, for example 10.1.0.0/24")),
+    ]
+    """The network, for example 10.1.0.0/24."""
+    gateway: IPAddress
+    """The default gateway."""
+    dns_servers: Annotated[list[IPAddress], Field(max_length=8), SET_LIST] = Field(default_factory=list)
+    """The DNS servers, in order."""
+
+
+class ClusterVSphere(Model):
+    """The settings that replace the preset's and the datacenter's."""
+
+    rules = (
+        DATASTORE_XOR_CLUSTER,
+        Rule(
+            "!has(oldSelf.folder) || (has(self.folder) && self.folder == oldSelf.folder)",
+            "folder cannot be changed once set, because VMs do not move; make a new Cluster instead",
+        ),
+        Rule(
+            "!(has(self.folder) && has(self.basePath))",
+            "folder names the whole path, so basePath would do nothing; remove one of them",
+        ),
+    )
+
+    credentials_secret_ref: LocalReference | None = None
+    """The user for CCM and CSI: a Secret in the same namespace with `username` and `password`."""
+    infra_management_user: LocalInfraManagementUser | None = None
+    """The infrastructure user. Default: the preset's, else the datacenter's, else the one above."""
+    base_path: BasePath | None = None
+    """Absolute: replaces the datacenter's root path. Relative: goes below it."""
+    folder: AbsolutePath | None = None
+    """A folder to use as it is, by full inventory path: never created, tagged or deleted."""
+    datastore: InventoryName | None = None
+    """The datastore for VM files and for volumes. Excludes `datastoreCluster`."""
+    datastore_cluster: InventoryName | None = None
+    """The datastore cluster for VM files. Excludes `datastore`."""
+    resource_pool: InventoryName | None = None
+    """The resource pool for worker VMs."""
+    networks: Networks | None = None
+    """The networks of worker VMs, a NIC each, in order."""
+    storage_policy: Text | None = None
+    """The storage policy of VMs and of the default StorageClass."""
+    tags: Tags | None = None
+    """The tags of the cluster's folder; missing ones are created, and deleted with their last user."""
+    tag_vms: bool = False
+    """Attach the tags to all VMs of the cluster too. Default: false."""
+
+
+class Cloud(Model):
+    """The cloud that the cluster runs in."""
+
+    vsphere: ClusterVSphere
+    """vSphere."""
+
+
+class ClusterSpec(Model):
+    """A user cluster's vSphere side as it shall be."""
+
+    datacenter: Annotated[
+        DNSLabel,
+        cel(
+            (
+                "self == oldSelf",
+                "datacenter cannot be changed, because VMs do not move; make a new Cluster instead",
+            )
+        ),
+    ]
+    """The datacenter's name in a Seed."""
+    preset_ref: LocalReference | None = None
+    """The Preset to take settings from."""
+    preset_policy: PresetPolicy = PresetPolicy.FOLLOW
+    """Follow: a changed preset changes this Cluster. Pin: it stays as it was first used. Default: Follow."""
+    kubeconfig_secret_ref: KubeconfigReference | None = None
+    """The user cluster's API: a Secret in the same namespace."""
+    paused: bool = False
+    """Do nothing about this Cluster and its workers. Default: false."""
+    machine_networks: Annotated[list[MachineNetwork], Field(max_length=16), map_list("cidr")] | None = None
+    """Pools of static addresses for Machines. Default: DHCP."""
+    drift_policy: DriftPolicy = DriftPolicy.REPAIR
+    """What is done about changes made in vCenter by others. Default: Repair."""
+    orphan_policy: OrphanPolicy = OrphanPolicy.REPORT
+    """What is done about VMs and files of ours that nothing owns. Default: Report."""
+    deletion: Deletion = Field(default_factory=Deletion)
+    """What goes along when the Cluster is deleted."""
+    cloud: Cloud
+    """The cloud that the cluster runs in."""
+
+
+class FolderStatus(Model):
+    """The cluster's VM folder."""
+
+    path: str
+    """The full inventory path."""
+    mo_ref: str | None = None
+    """The folder's MoRef."""
+    vcenter: str | None = None
+    """The instance UUID of the vCenter that the MoRef belongs to."""
+    origin: Origin | None = None
+    """Created, Adopted or External."""
+
+
+class TagStatus(Model):
+    """A tag in the ledger of what this Cluster uses."""
+
+    name: str
+    """The tag's name."""
+    category: str | None = None
+    """The category's name."""
+    id: str
+    """The tag's id in vCenter."""
+    category_id: str | None = None
+    """The category's id in vCenter."""
+    origin: Origin
+    """Created or Adopted."""
+
+
+class CategoryStatus(Model):
+    """A tag category in the ledger of what this Cluster uses."""
+
+    name: str
+    """The category's name."""
+    id: str
+    """The category's id in vCenter."""
+    origin: Origin
+    """Created or Adopted."""
+
+
+class ClusterStatus(Status):
+    """A user cluster's vSphere side as it is."""
+
+    folder: FolderStatus | None = None
+    """The VM folder."""
+    tags: Annotated[list[TagStatus], map_list("id")] = Field(default_factory=list)
+    """The tags in use, and which of them were created for it."""
+    categories: Annotated[list[CategoryStatus], map_list("id")] = Field(default_factory=list)
+    """The tag categories in use, and which of them were created for it."""
+    effective: EffectiveSettings | None = None
+    """The settings in force, and where each came from."""
+    pinned: EffectiveSettings | None = None
+    """With presetPolicy Pin: the preset's settings as they were first used."""
+    intents: list[Operation] = Field(default_factory=list)
+    """Changes of vCenter that are intended or under way."""
+    machines: int | None = None
+    """How many Machines belong to the Cluster."""
+    ready_machines: int | None = None
+    """How many of them are Ready."""
+
+
+class Cluster(Resource):
+    """A user cluster's vSphere side: folder, tags, credentials, cloud configuration."""
+
+    rules = (name_limit(63, "it becomes a label's value"),)
+    definition: ClassVar = Definition(
+        plural="clusters",
+        singular="cluster",
+        short_names=("uc",),
+        scope="Namespaced",
+        columns=(
+            Column("Datacenter", ".spec.datacenter"),
+            READY_COLUMN,
+            REASON_COLUMN,
+            Column("Folder", ".status.folder.path", priority=1),
+            Column("Preset", ".spec.presetRef.name", priority=1),
+            Column("Paused", ".spec.paused", "boolean", priority=1),
+            MESSAGE_COLUMN,
+            AGE_COLUMN,
+        ),
+        selectable_fields=(".spec.datacenter",),
+    )
+
+    kind: Literal["Cluster"] = "Cluster"
+    spec: ClusterSpec
+    """What shall be."""
+    status: ClusterStatus = Field(default_factory=ClusterStatus)
+    """What is."""
