@@ -215,47 +215,31 @@ ObjectName = Annotated[
 ]
 """The name of a Kubernetes object."""
 
-InventoryName = Annotated[
-    str,
-    Field(min_length=1, max_length=1024),
-    cel(
-        (
-            r"!self.contains('\\') && !self.replace('%2f', '').replace('%2F', '').replace('%5c', '')"
-            r".replace('%5C', '').replace('%25', '').contains('%')",
-            r"vCenter stores a percent sign, a slash and a backslash inside a name as %25, %2f and %5c; "
-            r"write the name, or the inventory path with / between the names, as API clients see it",
-        ),
-        (
-            "self.split('/').all(name, name.size() <= 80)",
-            "a name in vCenter has at most 80 characters; check each part of the path",
-        ),
-    ),
-]
+_PART = r"([^/\\%]|%(2[fF]|5[cC]|25)){1,80}"
+_PARTS_RULE = (
+    f"self.matches(r'^/?{_PART}(/{_PART})*$')",
+    "write names with / between them and none at the end; a name has at most 80 characters, "
+    r"and %25, %2f and %5c stand for a percent sign, a slash and a backslash inside it",
+)
+"""vCenter's own spelling of inventory paths, checked in one match to stay within CEL's cost budget."""
+_NO_DOTS_RULE = (
+    "!self.matches('(^|/)[.]{1,2}(/|$)')",
+    "write the path without . and ..",
+)
+
+InventoryName = Annotated[str, Field(min_length=1, max_length=256), cel(_PARTS_RULE)]
 """The name of something in vCenter's inventory, or its full inventory path where the name is not unique."""
 
+FolderPath = Annotated[str, Field(min_length=1, max_length=512), cel(_PARTS_RULE, _NO_DOTS_RULE)]
+"""An inventory path, absolute or relative."""
+
 AbsolutePath = Annotated[
-    str,
-    Field(min_length=2, max_length=1024),
+    FolderPath,
     cel(
         (
             "self.startsWith('/')",
             "the path must be absolute: begin with /<datacenter>/vm, for example /DC0/vm/kubernetes",
-        ),
-        (
-            "!self.endsWith('/') && !self.contains('//') && !self.contains('/./') && !self.contains('/../') "
-            "&& !self.endsWith('/.') && !self.endsWith('/..')",
-            "write the path without a trailing slash, empty parts, . or ..",
-        ),
-        (
-            r"!self.contains('\\') && !self.replace('%2f', '').replace('%2F', '').replace('%5c', '')"
-            r".replace('%5C', '').replace('%25', '').contains('%')",
-            r"vCenter stores a percent sign, a slash and a backslash inside a name as %25, %2f and %5c; "
-            r"write the path as vCenter shows it to API clients",
-        ),
-        (
-            "self.split('/').all(name, name.size() <= 80)",
-            "a folder's name in vCenter has at most 80 characters; check each part of the path",
-        ),
+        )
     ),
 ]
 """A full inventory path."""

@@ -15,6 +15,7 @@ from vsphere_operator.api.base import (
     Column,
     Definition,
     DNSLabel,
+    FolderPath,
     InventoryName,
     Model,
     Resource,
@@ -28,29 +29,6 @@ from vsphere_operator.api.conditions import Status
 from vsphere_operator.api.operations import Operation, Origin
 from vsphere_operator.api.references import KubeconfigReference, LocalInfraManagementUser, LocalReference
 from vsphere_operator.api.vspheresettings import DATASTORE_XOR_CLUSTER, EffectiveSettings, Networks, Tags
-
-BasePath = Annotated[
-    str,
-    Field(min_length=1, max_length=1024),
-    cel(
-        (
-            "self == '/' || (!self.endsWith('/') && !self.contains('//') "
-            "&& !('/' + self + '/').contains('/./') && !('/' + self + '/').contains('/../'))",
-            "write basePath without a trailing slash, empty parts, . or ..: "
-            "/DC0/vm/team replaces the datacenter's rootPath, team goes below it",
-        ),
-        (
-            r"self != '/' && !self.contains('\\') && !self.replace('%2f', '').replace('%2F', '')"
-            r".replace('%5c', '').replace('%5C', '').replace('%25', '').contains('%')",
-            r"vCenter stores a percent sign, a slash and a backslash inside a name as %25, %2f and %5c; "
-            r"write the path as vCenter shows it to API clients, and name at least one folder",
-        ),
-        (
-            "self.split('/').all(name, name.size() <= 80)",
-            "a folder's name in vCenter has at most 80 characters; check each part of the path",
-        ),
-    ),
-]
 
 IPAddress = Annotated[
     str,
@@ -138,7 +116,7 @@ class ClusterVSphere(Model):
     """The user for CCM and CSI: a Secret in the same namespace with `username` and `password`."""
     infra_management_user: LocalInfraManagementUser | None = None
     """The infrastructure user. Default: the preset's, else the datacenter's, else the one above."""
-    base_path: BasePath | None = None
+    base_path: FolderPath | None = None
     """Absolute: replaces the datacenter's root path. Relative: goes below it."""
     folder: AbsolutePath | None = None
     """A folder to use as it is, by full inventory path: never created, tagged or deleted."""

@@ -12,12 +12,12 @@ from vsphere_operator.api.base import (
     Column,
     Definition,
     DNSLabel,
+    FolderPath,
     InventoryName,
     Model,
     Resource,
     Text,
 )
-from vsphere_operator.api.cluster import BasePath
 from vsphere_operator.api.conditions import Status
 from vsphere_operator.api.references import InfraManagementUser, LabelSelector, SecretReference
 from vsphere_operator.api.seed import Templates
@@ -33,7 +33,7 @@ class PresetVSphere(Model):
     """The user for CCM and CSI of Clusters that bring none: a Secret with `username` and `password`."""
     infra_management_user: InfraManagementUser | None = None
     """The infrastructure user of Clusters that bring none."""
-    base_path: BasePath | None = None
+    base_path: FolderPath | None = None
     """Absolute: replaces the datacenter's root path. Relative: goes below it."""
     datastore: InventoryName | None = None
     """The datastore for VM files and for volumes."""

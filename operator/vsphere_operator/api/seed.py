@@ -130,7 +130,7 @@ class SeedVSphere(Model):
     """The namespaces whose Clusters may use this datacenter. Default: all."""
     allowed: Allowed | None = None
     """What Clusters of this datacenter may name in vCenter. Default: everything."""
-    failure_domains: Annotated[list[FailureDomain], Field(max_length=64), map_list("name")] | None = None
+    failure_domains: Annotated[list[FailureDomain], Field(max_length=16), map_list("name")] | None = None
     """Parts of the datacenter that fail by themselves; Machines are spread over them."""
     topology_categories: Annotated[list[Text], Field(max_length=8), SET_LIST] | None = None
     """The tag categories that the CSI driver reads regions and zones from, the widest first."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vsphere_operator.api.base import ATOMIC_MAP, SET_LIST, InventoryName, Model, Rule, Text, map_list
+from vsphere_operator.api.base import SET_LIST, AbsolutePath, InventoryName, Model, Rule, Text, cel, map_list
 
 
 class OperatingSystem(StrEnum):
@@ -29,8 +29,6 @@ class Network(Model):
 class Tag(Model):
     """A vSphere tag."""
 
-    keywords = ATOMIC_MAP.values
-
     name: Text
     """The tag's name."""
     category: Text | None = None
@@ -38,7 +36,17 @@ class Tag(Model):
 
 
 Networks = Annotated[list[Network], Field(max_length=10), map_list("name")]
-Tags = Annotated[list[Tag], Field(max_length=64), SET_LIST]
+Tags = Annotated[
+    list[Tag],
+    Field(max_length=64),
+    cel(
+        (
+            "self.all(a, self.exists_one(b, a.name == b.name && (has(a.category) ? "
+            "has(b.category) && a.category == b.category : !has(b.category))))",
+            "the same tag is listed twice; remove one of them",
+        )
+    ),
+]
 
 DATASTORE_XOR_CLUSTER = Rule(
     "!(has(self.datastore) && has(self.datastoreCluster))",
@@ -50,7 +58,7 @@ DATASTORE_XOR_CLUSTER = Rule(
 class Allowed(Model):
     """What users of this may name in vCenter. An absent list allows everything, an empty one nothing."""
 
-    paths: Annotated[list[InventoryName], Field(max_length=64), SET_LIST] | None = None
+    paths: Annotated[list[AbsolutePath], Field(max_length=64), SET_LIST] | None = None
     """Folders by full inventory path; what lies below one is allowed too."""
     resource_pools: Annotated[list[InventoryName], Field(max_length=64), SET_LIST] | None = None
     """Resource pools."""
