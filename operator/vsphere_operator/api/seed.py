@@ -162,7 +162,7 @@ class SeedSpec(Model):
 
     datacenters: Annotated[
         dict[str, Datacenter],
-        Field(min_length=1, max_length=32),
+        Field(min_length=1, max_length=24),
         cel(
             (
                 "self.all(name, name.size() <= 63 && name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
