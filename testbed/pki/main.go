@@ -49,9 +49,8 @@ func run(directory, name string) error {
 		return err
 	}
 	for file, subject := range map[string]pkix.Name{
-		"server":             {CommonName: "kube-apiserver"},
-		"admin":              {CommonName: "admin", Organization: []string{"system:masters"}},
-		"controller-manager": {CommonName: "system:kube-controller-manager"},
+		"server": {CommonName: "kube-apiserver"},
+		"admin":  {CommonName: "admin", Organization: []string{"system:masters"}},
 	} {
 		if err := ca.issue(file, subject); err != nil {
 			return err

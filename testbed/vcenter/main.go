@@ -79,7 +79,7 @@ func parseOptions(args []string) (options, error) {
 	flags.Var(&o.users, "user", "a further user as `name:password`; may be repeated")
 	flags.IntVar(&o.hosts, "hosts", 3, "hosts in the cluster DC0_C0")
 	flags.IntVar(&o.vms, "vms", 2, "virtual machines in the cluster's pool (and as many on the standalone host)")
-	flags.IntVar(&o.datastores, "datastores", 1, "datastores (LocalDS_0, …), each mounted on every host")
+	flags.IntVar(&o.datastores, "datastores", 0, "datastores (LocalDS_0, …), each on every host; default: 1, and 2 more for each pod")
 	flags.IntVar(&o.pods, "pods", 0, "datastore clusters (DC0_POD0, …); the datastores after the first are spread over them")
 	flags.IntVar(&cloneMS, "clone-ms", 200, "duration of a clone, in ms")
 	flags.IntVar(&toolsMS, "tools-ms", 300, "time from power-on until VMware Tools report, in ms")
@@ -88,15 +88,16 @@ func parseOptions(args []string) (options, error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	for name, n := range map[string]int{"vms": o.vms, "pods": o.pods, "clone-ms": cloneMS, "tools-ms": toolsMS, "latency-ms": latencyMS} {
+	for name, n := range map[string]int{"vms": o.vms, "pods": o.pods, "datastores": o.datastores, "clone-ms": cloneMS, "tools-ms": toolsMS, "latency-ms": latencyMS} {
 		if n < 0 {
 			return o, fmt.Errorf("-%s must not be negative", name)
 		}
 	}
-	for name, n := range map[string]int{"hosts": o.hosts, "datastores": o.datastores} {
-		if n < 1 {
-			return o, fmt.Errorf("-%s must be at least 1", name)
-		}
+	if o.hosts < 1 {
+		return o, fmt.Errorf("-hosts must be at least 1")
+	}
+	if o.datastores == 0 {
+		o.datastores = 1 + 2*o.pods
 	}
 	o.clone = time.Duration(cloneMS) * time.Millisecond
 	o.tools = time.Duration(toolsMS) * time.Millisecond
