@@ -8,6 +8,8 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Iterable
+from typing import Any
 
 import yaml
 
@@ -25,6 +27,8 @@ USER_DATA_LIMIT = 16 * 1024 * 1024
 MIME = "multipart/mixed"
 CLOUD_CONFIG = "text/cloud-config"
 
+# Cloud-init's own loader recurses in Python and gives up at about three times this.
+_DEPTH_LIMIT = 100
 _GZIP_MAGIC = b"\x1f\x8b"
 # Cloud-init takes data for a MIME message when this stands anywhere in their first 4,096 bytes.
 _MIME_SIGN = b"mime-version:"
@@ -107,21 +111,47 @@ def check_cloud_config(data: bytes) -> None:
 
 
 def _yaml_problem(data: bytes) -> str | None:
-    # libyaml's parser where PyYAML has it: the pure one takes a second for 100 KiB.
+    # libyaml's parser where PyYAML has it: the pure one takes a second for 100 KiB. Events and not nodes:
+    # composing recurses in C without a limit, so that a few thousand brackets would end the process.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(data, Loader=loader)
+        return _structure_problem(yaml.parse(data, Loader=loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        return f"they are not valid YAML{where}; correct it there (`cloud-init schema` shows more)"
+        return f"they are not valid YAML{_place(mark)}; correct it there (`cloud-init schema` shows more)"
     except yaml.YAMLError:
         return "they hold a character that YAML does not allow; remove control characters"
-    except RecursionError:
-        return "they are nested too deeply; flatten them"
-    if root is None or isinstance(root, yaml.MappingNode):
-        return None
-    return "they are not a YAML mapping; write `key: value` lines below the first line"
+
+
+def _structure_problem(events: Iterable[Any]) -> str | None:
+    depth = documents = 0
+    anchors: set[str] = set()
+    for event in events:
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                return f"they hold a second YAML document{_place(event.start_mark)}; keep one"
+        if isinstance(event, yaml.NodeEvent) and depth == 0 and not _may_be_root(event):
+            return "they are not a YAML mapping; write `key: value` lines below the first line"
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in anchors:
+                return f"they refer to an anchor that is not set{_place(event.start_mark)}; set it before"
+        elif isinstance(event, yaml.NodeEvent) and event.anchor:
+            anchors.add(event.anchor)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH_LIMIT:
+            return f"they are nested more than {_DEPTH_LIMIT} levels deep; flatten them"
+    return None
+
+
+def _may_be_root(event: Any) -> bool:
+    if isinstance(event, yaml.ScalarEvent):
+        return event.value in ("", "~", "null")
+    return isinstance(event, yaml.MappingStartEvent)
+
+
+def _place(mark: Any) -> str:
+    return f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
 def _gunzip(data: bytes) -> bytes:

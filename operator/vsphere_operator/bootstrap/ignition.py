@@ -5,6 +5,7 @@ user's data by a `data:` URL. What is referred to wins over the wrapper, so a us
 unit has the last word.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -47,13 +48,14 @@ def parse(data: bytes) -> dict[str, Any]:
 
 def _parsed(data: bytes) -> tuple[str, dict[str, Any]]:
     try:
-        parsed = json.loads(data)
+        # Decoded here: given bytes, json would also take UTF-16 and a byte-order mark, which Ignition does not.
+        parsed = json.loads(data.decode("utf-8"))
     except json.JSONDecodeError as error:
         return f"no valid JSON at line {error.lineno}, column {error.colno}{_hint(data)}", {}
     except RecursionError:
         return "the JSON is nested too deeply", {}
-    except ValueError:  # a number with thousands of digits, a byte-order mark
-        return "no valid JSON; store it as plain UTF-8 without a byte-order mark", {}
+    except ValueError:  # not UTF-8, or a number with thousands of digits
+        return "no valid JSON; store it as plain UTF-8 text", {}
     ignition = parsed.get("ignition") if isinstance(parsed, dict) else None
     version = ignition.get("version") if isinstance(ignition, dict) else None
     if not isinstance(version, str):
@@ -65,6 +67,8 @@ def _parsed(data: bytes) -> tuple[str, dict[str, Any]]:
 
 def _hint(data: bytes) -> str:
     start = data.lstrip()
+    if start.startswith(codecs.BOM_UTF8):
+        return "; store it without a byte-order mark"
     if start.startswith((b"#cloud-config", b"#!")):
         return "; this operating system reads Ignition, not cloud-init's formats"
     if start.startswith(b"variant:"):
