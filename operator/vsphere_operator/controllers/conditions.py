@@ -60,6 +60,11 @@ def stalled(reason: str, message: str) -> list[Condition]:
     return [Condition(READY, "False", reason, message), Condition(STALLED, "True", reason, message)]
 
 
+def paused() -> list[Condition]:
+    """A person asked for a stop; neither good nor bad."""
+    return [Condition(READY, "Unknown", "Paused", "Nothing is changed while this object is paused.")]
+
+
 def summary(problem: Problem) -> list[Condition]:
     """Ready and its companions for an object that has this problem."""
     make = stalled if problem.stalled else reconciling
@@ -84,7 +89,11 @@ def dated(
     for condition in wanted:
         old = before.get(condition.type)
         same = old is not None and old.get("status") == condition.status
-        since = str(old["lastTransitionTime"]) if same and old and old.get("lastTransitionTime") else timestamp(now)
+        since = (
+            str(old["lastTransitionTime"])
+            if same and old and old.get("lastTransitionTime")
+            else timestamp(now)
+        )
         result.append(
             {
                 "type": condition.type,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vsphere_operator.controllers.names import CAPI_PAUSED, FINALIZER, ID, ORPHAN
+from vsphere_operator.api.names import FINALIZER, ID_ANNOTATION, ORPHAN_ANNOTATION, PAUSED_ANNOTATION
 from vsphere_operator.controllers.ports import Object, Objects
+
+ORPHAN_FINALIZER = "orphan"
+"""Kubernetes' own: `kubectl delete --cascade=orphan` puts it on, and dependents are then to stay."""
 
 
 def metadata(obj: Object) -> Mapping[str, Any]:
@@ -32,16 +35,16 @@ def has_finalizer(obj: Object, name: str = FINALIZER) -> bool:
 
 def identity(obj: Object) -> str:
     """The portable id: the first UID that this object had, also after a backup was restored elsewhere."""
-    return annotations(obj).get(ID) or str(metadata(obj)["uid"])
+    return annotations(obj).get(ID_ANNOTATION) or str(metadata(obj)["uid"])
 
 
 def is_paused(obj: Object) -> bool:
-    return bool((obj.get("spec") or {}).get("paused")) or CAPI_PAUSED in annotations(obj)
+    return bool((obj.get("spec") or {}).get("paused")) or PAUSED_ANNOTATION in annotations(obj)
 
 
 def orphaned(obj: Object) -> frozenset[str]:
     """The kinds of things that a person has said may be left behind: ``machines``, ``folder``, ``tags`` or ``all``."""
-    words = annotations(obj).get(ORPHAN, "")
+    words = annotations(obj).get(ORPHAN_ANNOTATION, "")
     return frozenset(w.strip().lower() for w in words.split(",") if w.strip())
 
 
@@ -85,7 +88,9 @@ async def release(objects: Objects, obj: Object) -> None:
     finalizers = list(metadata(obj).get("finalizers") or [])
     if FINALIZER not in finalizers:
         return
-    await _patch(objects, obj, [{"op": "remove", "path": f"/metadata/finalizers/{finalizers.index(FINALIZER)}"}])
+    await _patch(
+        objects, obj, [{"op": "remove", "path": f"/metadata/finalizers/{finalizers.index(FINALIZER)}"}]
+    )
 
 
 def _adoption_ops(obj: Object, extra_labels: Mapping[str, str]) -> list[Object]:
@@ -97,7 +102,11 @@ def _adoption_ops(obj: Object, extra_labels: Mapping[str, str]) -> list[Object]:
             if meta.get("finalizers")
             else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
         )
-    ops += _map_ops("annotations", meta.get("annotations"), {} if ID in annotations(obj) else {ID: meta["uid"]})
+    ops += _map_ops(
+        "annotations",
+        meta.get("annotations"),
+        {} if ID_ANNOTATION in annotations(obj) else {ID_ANNOTATION: meta["uid"]},
+    )
     missing = {k: v for k, v in extra_labels.items() if labels(obj).get(k) != v}
     return ops + _map_ops("labels", meta.get("labels"), missing)
 

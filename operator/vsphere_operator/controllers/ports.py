@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-Object = dict[str, Any]
+Object = Mapping[str, Any]
+"""A Kubernetes object as its API sends it: read it, do not write to it."""
 
 
 class Objects(Protocol):

@@ -53,9 +53,7 @@ def limits(desired: int, max_surge: int | str, max_unavailable: int | str) -> Li
     return Limits(max_surge=surge, max_unavailable=unavailable)
 
 
-def rolling_update(
-    *, desired: int, new: SetView, old: Sequence[SetView], limits: Limits
-) -> list[Scale]:
+def rolling_update(*, desired: int, new: SetView, old: Sequence[SetView], limits: Limits) -> list[Scale]:
     """The next moves of a rolling update; empty when nothing may move now or all is done.
 
     The new set grows while the total stays within ``desired + max_surge``; old sets shrink while the available
@@ -66,14 +64,6 @@ def rolling_update(
     grown = _grow(desired=desired, new=new, old=old, max_surge=limits.max_surge)
     steps = [Scale(new.name, grown, "rolling update: new")] if grown > new.replicas else []
     return steps + _shrink(desired=desired, new=new, old=old, max_unavailable=limits.max_unavailable)
-
-
-def recreate(*, desired: int, new: SetView, old: Sequence[SetView]) -> list[Scale]:
-    """Old sets go to zero first; the new one is filled when their Machines are gone."""
-    shrink = [Scale(s.name, 0, "recreate: old") for s in old if s.replicas > 0]
-    if shrink or any(s.current > 0 for s in old):
-        return shrink
-    return [Scale(new.name, desired, "recreate: new")] if new.replicas != desired else []
 
 
 def on_delete(*, desired: int, new: SetView, old: Sequence[SetView]) -> list[Scale]:

@@ -1,0 +1,155 @@
+"""From the names that people write to the things in vCenter's inventory, or to words that say what to change.
+
+Names may be plain (unique within the datacenter) or inventory paths. The inventory shows only what the user may
+read, so "not found" says both. No call leaves the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.vsphere.answers import Present
+from vsphere_operator.vsphere.inventory.entities import (
+    ComputeCluster,
+    Datacenter,
+    Datastore,
+    Entity,
+    Folder,
+    Network,
+    ResourcePool,
+    VmEntity,
+)
+from vsphere_operator.vsphere.inventory.inventory import Inventory
+from vsphere_operator.vsphere.morefs import MoRef, parse
+
+E = TypeVar("E", bound=Entity)
+
+PLACEMENT = "PlacementReady"
+TEMPLATE = "TemplateReady"
+
+
+def find_datacenter(inventory: Inventory, name: str, *, field: str) -> Datacenter | Problem:
+    answer = inventory.datacenter(name)
+    if isinstance(answer, Present):
+        return answer.value
+    return _missing("Datacenter", "datacenter", name, "vCenter", field)
+
+
+def find_compute_cluster(
+    inventory: Inventory, name: str, datacenter: Datacenter, *, field: str
+) -> ComputeCluster | Problem:
+    return _find(inventory, ComputeCluster, name, datacenter, noun="compute cluster", field=field)
+
+
+def find_datastore(
+    inventory: Inventory, name: str, datacenter: Datacenter, *, field: str
+) -> Datastore | Problem:
+    """The datastore, if VM files can be put there now."""
+    found = _find(inventory, Datastore, name, datacenter, noun="datastore", field=field)
+    if isinstance(found, Problem):
+        return found
+    if not found.accessible:
+        return Problem(
+            PLACEMENT, "DatastoreInaccessible", f'no host can reach the datastore "{name}"', stalled=False
+        )
+    if found.maintenance_mode not in (None, "", "normal"):
+        words = f'the datastore "{name}" is in or on its way into maintenance; wait, or name another one ({field})'
+        return Problem(PLACEMENT, "DatastoreInMaintenance", words, stalled=False)
+    return found
+
+
+def find_network(inventory: Inventory, name: str, datacenter: Datacenter, *, field: str) -> Network | Problem:
+    return _find(inventory, Network, name, datacenter, noun="network", field=field)
+
+
+def find_pool(
+    inventory: Inventory, name: str | None, cluster: ComputeCluster, datacenter: Datacenter, *, field: str
+) -> ResourcePool | Problem:
+    """The named pool, or the compute cluster's own when none is named."""
+    if not name:
+        root = inventory.get(cluster.resource_pool) if cluster.resource_pool else None
+        if isinstance(root, ResourcePool):
+            return root
+        words = f'the root resource pool of the compute cluster "{cluster.name}" is not visible to this user'
+        return Problem(PLACEMENT, "ResourcePoolNotFound", words)
+    return _find(inventory, ResourcePool, name, datacenter, noun="resource pool", field=field)
+
+
+def find_folder(inventory: Inventory, path: str) -> Folder | None:
+    """The VM folder (or folder) at that full inventory path."""
+    answer = inventory.by_path(path)
+    return answer.value if isinstance(answer, Present) and isinstance(answer.value, Folder) else None
+
+
+def first_missing(inventory: Inventory, path: str) -> str | None:
+    """The first part of a folder path that is not there; None when all of it is."""
+    parts = [p for p in path.split("/") if p]
+    for count in range(1, len(parts) + 1):
+        partial = "/" + "/".join(parts[:count])
+        if not isinstance(inventory.by_path(partial), Present):
+            return partial
+    return None
+
+
+def find_template(
+    inventory: Inventory, name: str, datacenter: Datacenter, *, field: str
+) -> VmEntity | Problem:
+    """A template by name, inventory path or MoRef; a VM that is powered off may serve as one."""
+    found = _template_by_reference(inventory, name) or _find(
+        inventory, VmEntity, name, datacenter, noun="template", field=field, prefer=lambda vm: vm.template
+    )
+    if isinstance(found, Problem):
+        return Problem(TEMPLATE, found.reason, found.message)
+    if not found.template and found.power_state != "poweredOff":
+        words = f'"{name}" is a VM that runs; power it off or convert it to a template ({field})'
+        return Problem(TEMPLATE, "TemplatePoweredOn", words)
+    return found
+
+
+def _template_by_reference(inventory: Inventory, text: str) -> VmEntity | None:
+    if not text.startswith("VirtualMachine:"):
+        return None
+    try:
+        entity = inventory.get(parse(text))
+    except ValueError:
+        return None
+    return entity if isinstance(entity, VmEntity) else None
+
+
+def _find(
+    inventory: Inventory,
+    kind: type[E],
+    name: str,
+    datacenter: Datacenter,
+    *,
+    noun: str,
+    field: str,
+    prefer: Callable[[E], bool] | None = None,
+) -> E | Problem:
+    candidates = _candidates(inventory, kind, name, datacenter.moref)
+    if prefer and any(prefer(c) for c in candidates):
+        candidates = [c for c in candidates if prefer(c)]
+    if len(candidates) == 1:
+        return candidates[0]
+    title = "".join(word.capitalize() for word in noun.split())
+    if not candidates:
+        return _missing(title, noun, name, f'the datacenter "{datacenter.name}"', field)
+    paths = ", ".join(sorted(inventory.path(c.moref) or c.moref for c in candidates))
+    words = f'there are several {noun}s named "{name}": {paths}; write the whole inventory path ({field})'
+    return Problem(PLACEMENT, f"{title}Ambiguous", words)
+
+
+def _candidates(inventory: Inventory, kind: type[E], name: str, datacenter: MoRef) -> Sequence[E]:
+    if name.startswith("/"):
+        answer = inventory.by_path(name)
+        if isinstance(answer, Present) and isinstance(answer.value, kind):
+            return [answer.value] if inventory.datacenter_of(answer.value.moref) == datacenter else []
+        return []
+    return [e for e in inventory.find(kind, name, datacenter=datacenter) if isinstance(e, kind)]
+
+
+def _missing(title: str, noun: str, name: str, where: str, field: str) -> Problem:
+    words = f'the {noun} "{name}" is not in {where}, or this user may not see it; correct {field}'
+    return Problem(PLACEMENT, f"{title}NotFound", words)

@@ -1,0 +1,65 @@
+"""What is known about a Machine at the moment of a decision. Plans read this and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from vsphere_operator.api.machine import Machine
+from vsphere_operator.bootstrap.delivery import Delivery
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.vsphere.answers import Answer
+from vsphere_operator.vsphere.clone_spec import NetworkRef
+from vsphere_operator.vsphere.inventory.entities import Datacenter, Datastore, ResourcePool, VmEntity
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import NotOurs, Proof
+from vsphere_operator.vsphere.tasks import TaskState
+from vsphere_operator.vsphere.vm_details import VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a clone and a first boot need, looked up and checked."""
+
+    template: VmDetails
+    folder: MoRef
+    datacenter: Datacenter
+    pool: ResourcePool
+    datastore: Datastore
+    networks: tuple[NetworkRef, ...]
+    delivery: Delivery
+    tag_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look. ``prepared``, ``details`` and ``ownership`` are None until a step has asked for them.
+
+    ``vm`` is the inventory's copy of our VM. ``namesakes`` are other VMs of the Machine's name in the folder,
+    ``clone_running`` says that a clone of which we do not know the end may be ours.
+    """
+
+    machine: Machine
+    now: datetime
+    vcenter: str
+    vm: VmEntity | None = None
+    namesakes: Sequence[VmEntity] = ()
+    clone_running: bool = False
+    task: TaskState | None = None
+    setback: tuple[Problem, float] | None = None
+    prepared: Prepared | Problem | None = None
+    details: Answer[VmDetails] | None = None
+    ownership: Proof | NotOurs | None = None
+
+    @property
+    def recorded(self) -> MoRef | None:
+        """The VM's MoRef from status; means something only on the vCenter that it was recorded on."""
+        vm = self.machine.status.vm
+        return MoRef(vm.mo_ref) if vm and vm.mo_ref else None
+
+    @property
+    def recorded_elsewhere(self) -> bool:
+        """Whether status speaks of another vCenter than the one that answers."""
+        vm = self.machine.status.vm
+        return bool(vm and vm.mo_ref and vm.vcenter and vm.vcenter != self.vcenter)

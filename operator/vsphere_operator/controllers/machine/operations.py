@@ -1,0 +1,78 @@
+"""What to do about an operation that status speaks of: its task runs, ended, failed, or is known to nobody."""
+
+from __future__ import annotations
+
+from vsphere_operator.api.operations import Operation
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.observed import Observed
+from vsphere_operator.controllers.machine.steps import Block, OperationDone, OperationFailed, Step, Wait
+from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
+
+CLONE = "CloneVM"
+DELIVER_ISO = "DeliverISO"
+POWER_ON = "PowerOn"
+POWER_OFF = "PowerOff"
+DETACH_DISKS = "DetachDisks"
+DELETE_ISO = "DeleteISO"
+DESTROY = "Destroy"
+
+INTENT_GRACE = 5.0
+"""Seconds that an intent without a task is left alone: a call that was on the wire when its operator died arrives
+within this, and shows as a task or as a VM."""
+
+_DOING = {
+    CLONE: ("Cloning", "The VM is being cloned."),
+    DELIVER_ISO: ("DeliveringBootstrapData", "The bootstrap ISO is being put into the VM's CD-ROM drive."),
+    POWER_ON: ("PoweringOn", "The VM is being powered on."),
+    POWER_OFF: ("PoweringOff", "The VM is being powered off."),
+    DETACH_DISKS: ("DetachingDisks", "Disks that are not the VM's own are being detached."),
+    DELETE_ISO: ("DeletingBootstrapISO", "The bootstrap ISO is being deleted."),
+    DESTROY: ("Destroying", "The VM is being destroyed."),
+}
+
+
+def doing(operation: Operation) -> tuple[str, str]:
+    """Reason and message for a condition while it goes on."""
+    return _DOING.get(operation.type, ("Working", "vCenter is at work."))
+
+
+def resolve(seen: Observed, operation: Operation) -> Step:
+    """The next step about an operation that has not been struck off yet."""
+    if operation.vcenter and operation.vcenter != seen.vcenter:
+        return Block(other_vcenter())
+    if operation.task_ref is None:
+        return _intent(seen, operation)
+    reason, message = doing(operation)
+    match seen.task:
+        case Succeeded(result=result):
+            return OperationDone(operation, result)
+        case Failed(fault=fault):
+            return OperationFailed(operation, fault)
+        case Forgotten():
+            return OperationDone(operation)
+        case Running() | None:
+            return Wait(reason, message)
+
+
+def other_vcenter() -> Problem:
+    """Status was written about another vCenter: every MoRef in it may now be somebody else's."""
+    words = (
+        "the vCenter at this address is not the one that the status speaks of; nothing is touched. Point the "
+        "Seed back to it, or annotate the object with userclusters.io/orphan to let go of what is there"
+    )
+    return Problem("VCenterAvailable", "OtherVCenter", words)
+
+
+def _intent(seen: Observed, operation: Operation) -> Step:
+    """The call may or may not have arrived. Only looking tells."""
+    reason, message = doing(operation)
+    if operation.type == CLONE:
+        if seen.vm is not None:
+            return OperationDone(operation, seen.vm.moref)
+        if seen.clone_running or any(not vm.config_ready for vm in seen.namesakes):
+            return Wait(reason, message, after=2.0)
+    started = operation.started_at
+    age = (seen.now - started).total_seconds() if started else INTENT_GRACE
+    if age < INTENT_GRACE:
+        return Wait(reason, message, after=INTENT_GRACE - age)
+    return OperationDone(operation)

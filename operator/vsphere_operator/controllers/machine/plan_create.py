@@ -1,0 +1,155 @@
+"""From no VM to a running one: one decision at a time, from what is there now. Pure."""
+
+from __future__ import annotations
+
+from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
+from vsphere_operator.controllers import conditions
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.operations import other_vcenter, resolve
+from vsphere_operator.controllers.machine.steps import (
+    AttachTags,
+    Block,
+    Clone,
+    DeliverIso,
+    Fail,
+    Inspect,
+    PowerOn,
+    Prepare,
+    RecordDetails,
+    RecordVm,
+    SetProviderId,
+    Settle,
+    Step,
+    Wait,
+)
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
+from vsphere_operator.vsphere.inventory.entities import VmEntity
+from vsphere_operator.vsphere.ownership import NotOurs
+from vsphere_operator.vsphere.vm_details import VmDetails
+
+VM_CLONED = "VMCloned"
+TAGS_ATTACHED = "TagsAttached"
+
+
+def plan(seen: Observed) -> Step:
+    """The next step towards a running VM."""
+    status = seen.machine.status
+    if status.failure_reason:
+        return Fail(status.failure_reason, status.failure_message or status.failure_reason)
+    if seen.recorded_elsewhere:
+        return Block(other_vcenter())
+    if status.operation is not None:
+        return resolve(seen, status.operation)
+    if seen.recorded is None:
+        return RecordVm(seen.vm.moref) if seen.vm else _missing(seen)
+    if seen.vm is not None and seen.vm.connection_state != "connected":
+        return Wait("HostDisconnected", "The VM's host does not answer vCenter, so its state is not known.")
+    if seen.vm is not None and seen.vm.power_state == "poweredOn":
+        return _running(seen, seen.vm)
+    if seen.setback:
+        return Block(seen.setback[0])
+    return _off(seen)
+
+
+def _missing(seen: Observed) -> Step:
+    """There is no VM: make one, unless its name is taken by one that is not ours."""
+    for vm in seen.namesakes:
+        if not vm.config_ready:
+            return Wait("Cloning", "A VM of this name is being made; waits to see whose it is.", after=2.0)
+        return Block(name_taken(seen.machine.metadata.name, vm))
+    if seen.setback:
+        return Block(seen.setback[0])
+    match seen.prepared:
+        case None:
+            return Prepare()
+        case Problem() as problem:
+            return Block(problem)
+        case Prepared():
+            return Clone()
+
+
+def _off(seen: Observed) -> Step:
+    """The VM is not running, or the inventory lags: look at it before anything else."""
+    if seen.recorded is None or seen.details is None:
+        assert seen.recorded is not None  # noqa: S101 - plan() has checked
+        return Inspect(seen.recorded)
+    match seen.details:
+        case Absent(proof=proof):
+            return Fail("VMRemoved", f"The VM was removed from vCenter by somebody else ({proof}).")
+        case Unknown(why=why):
+            return Wait("VMUnknown", f"The VM cannot be read now: {why}", after=10.0)
+        case Present(value=details):
+            return _first_boot(seen, details)
+
+
+def _first_boot(seen: Observed, details: VmDetails) -> Step:
+    if not details.config_ready:
+        return Wait("Cloning", "The VM has no configuration yet.", after=2.0)
+    if isinstance(seen.ownership, NotOurs):
+        return Block(not_ours(details, seen.ownership))
+    if details.connection_state != "connected":
+        return Wait("HostDisconnected", "The VM's host does not answer vCenter.", after=10.0)
+    if details.power_state == "poweredOn":
+        return Wait("PoweringOn", "The VM has been powered on.", after=2.0)
+    vm = seen.machine.status.vm
+    if vm is None or vm.path is None:
+        return RecordDetails(details)
+    match seen.prepared:
+        case None:
+            return Prepare()
+        case Problem() as problem:
+            return Block(problem)
+        case Prepared() as prepared:
+            return _boot(seen, details, prepared)
+
+
+def _boot(seen: Observed, details: VmDetails, prepared: Prepared) -> Step:
+    attached = conditions.is_true([c.to_json() for c in seen.machine.status.conditions], TAGS_ATTACHED)
+    if prepared.tag_ids and not attached:
+        return AttachTags(details)
+    match prepared.delivery:
+        case IsoDelivery():
+            vm = seen.machine.status.vm
+            return PowerOn(details) if vm and has_iso(details, vm.iso_path) else DeliverIso(details)
+        case GuestInfoDelivery(extra_config=wanted):
+            if all(details.extra_config.get(k) == v for k, v in wanted.items()):
+                return PowerOn(details)
+            words = "the VM does not carry its bootstrap data; delete the Machine, so that a new one is made"
+            return Block(Problem("BootstrapReady", "BootstrapDataMissing", words))
+
+
+def has_iso(details: VmDetails, path: str | None) -> bool:
+    """Whether the VM will see that ISO when it starts."""
+    return path is not None and any(c.iso_path == path and c.start_connected for c in details.cdroms)
+
+
+def _running(seen: Observed, vm: VmEntity) -> Step:
+    wanted = provider_id(vm)
+    known = seen.machine.spec.provider_id
+    if known is None and wanted is not None:
+        return SetProviderId(wanted)
+    if wanted is not None and known != wanted:
+        words = f"the VM's BIOS UUID says {wanted}, but spec.providerID is {known}; nothing is changed"
+        return Block(Problem("ProviderIDReady", "ProviderIDMismatch", words))
+    if not vm.routable_addresses:
+        return Wait("WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it.")
+    return Settle()
+
+
+def provider_id(vm: VmEntity) -> str | None:
+    """As the cloud controller manager writes it on the Node."""
+    return f"vsphere://{vm.bios_uuid.lower()}" if vm.bios_uuid else None
+
+
+def name_taken(name: str, vm: VmEntity) -> Problem:
+    words = (
+        f'a VM named "{name}" is in the folder already ({vm.moref}) and is not this Machine\'s; it is left alone. '
+        "Rename or move it, or delete this Machine so that one of another name is made"
+    )
+    return Problem(VM_CLONED, "NameTaken", words)
+
+
+def not_ours(details: VmDetails, why: NotOurs) -> Problem:
+    words = f'the VM "{details.name}" ({details.moref}) is left alone: {why.reason}'
+    return Problem("OwnershipProven", "NotOurs", words)

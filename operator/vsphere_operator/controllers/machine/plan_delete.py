@@ -1,0 +1,99 @@
+"""From a VM to none, with everything foreign as it was: one decision at a time, from a fresh look. Pure."""
+
+from __future__ import annotations
+
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.observed import Observed
+from vsphere_operator.controllers.machine.operations import DESTROY, other_vcenter, resolve
+from vsphere_operator.controllers.machine.plan_create import not_ours
+from vsphere_operator.controllers.machine.steps import (
+    Block,
+    DeleteIso,
+    Destroy,
+    DetachDisks,
+    Inspect,
+    OperationDone,
+    PowerOff,
+    Release,
+    Step,
+    Wait,
+)
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
+from vsphere_operator.vsphere.ownership import NotOurs
+from vsphere_operator.vsphere.tasks import Succeeded
+from vsphere_operator.vsphere.vm_details import Disk, VmDetails
+
+
+def plan(seen: Observed) -> Step:
+    """The next step towards proven absence."""
+    operation = seen.machine.status.operation
+    if seen.recorded_elsewhere:
+        return Block(other_vcenter())
+    if operation is not None:
+        if operation.type == DESTROY and isinstance(seen.task, Succeeded):
+            return Release("vCenter's own task destroyed it")
+        step = resolve(seen, operation)
+        # A finished clone leaves a VM that has to be looked at like any other.
+        return OperationDone(operation, step.result) if isinstance(step, OperationDone) else step
+    if seen.setback:
+        return Block(seen.setback[0])
+    return _look(seen)
+
+
+def _look(seen: Observed) -> Step:
+    moref = seen.recorded or (seen.vm.moref if seen.vm else None)
+    if moref is None:
+        # Nothing was ever recorded and no VM carries this Machine's UUID: no clone of ours came to anything.
+        return Release("no VM was made")
+    match seen.details:
+        case None:
+            return Inspect(moref)
+        case Absent(proof=proof):
+            return Release(proof)
+        case Unknown(why=why):
+            return Wait("VMUnknown", f"Waits until vCenter can tell whether the VM is still there: {why}", after=10.0)
+        case Present(value=details):
+            return _take_down(seen, details)
+
+
+def _take_down(seen: Observed, details: VmDetails) -> Step:
+    if not details.config_ready:
+        return Wait("Cloning", "Waits until the VM's clone has ended.", after=2.0)
+    if isinstance(seen.ownership, NotOurs):
+        return Block(not_ours(details, seen.ownership))
+    if details.connection_state != "connected":
+        return Wait("HostDisconnected", "Waits until the VM's host answers vCenter again.", after=10.0)
+    if details.power_state != "poweredOff":
+        return PowerOff(details)
+    foreign = foreign_disks(seen, details)
+    if foreign:
+        if details.has_snapshot:
+            return Block(_snapshot(details, foreign))
+        return DetachDisks(details, tuple(d.key for d in foreign))
+    vm = seen.machine.status.vm
+    if vm and vm.iso_path:
+        return DeleteIso(vm.iso_path)
+    return Destroy(details)
+
+
+def foreign_disks(seen: Observed, details: VmDetails) -> list[Disk]:
+    """The disks that Destroy must not take along.
+
+    Own are those that were recorded before the first boot. A VM that was never recorded never ran: its own are
+    then those in its own directory that are no first-class disks.
+    """
+    vm = seen.machine.status.vm
+    if vm and vm.disks:
+        own = set(vm.disks)
+        return [d for d in details.disks if d.fcd_id or d.backing_uuid not in own]
+    directory = details.directory
+    return [d for d in details.disks if d.fcd_id or not directory or d.file.rpartition("/")[0] != directory]
+
+
+def _snapshot(details: VmDetails, foreign: list[Disk]) -> Problem:
+    files = ", ".join(sorted(d.file for d in foreign))
+    words = (
+        f'the VM "{details.name}" has a snapshot and disks that are not its own ({files}); destroying it would take '
+        "them along. Delete the snapshot, or detach the disks"
+    )
+    return Problem("ForeignDisksSafe", "SnapshotHoldsForeignDisks", words)

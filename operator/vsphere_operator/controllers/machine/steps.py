@@ -1,0 +1,175 @@
+"""What can be done next about a Machine: the typed steps that its plans are made of, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsphere_operator.api.operations import Operation
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.vsphere.faults import Fault
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.vm_details import VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something changes; ``after`` (seconds) when no event will tell."""
+
+    reason: str
+    message: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Something stands in the way."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """This Machine will never run; its owner replaces it."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """All is as it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Look up what the clone and the first boot need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Read the VM afresh: before every change, so that the decision rests on what is there now."""
+
+    moref: MoRef
+
+
+@dataclass(frozen=True, slots=True)
+class OperationDone:
+    """The operation is over; ``result`` is what its task made. What it did is seen by looking at the object."""
+
+    operation: Operation
+    result: MoRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFailed:
+    """The operation's task ended with a fault."""
+
+    operation: Operation
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """Make the VM, powered off."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVm:
+    """Write down which VM it is."""
+
+    moref: MoRef
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDetails:
+    """Write down the VM's directory and its own disks, before anybody else can add one."""
+
+    details: VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class AttachTags:
+    """Attach the tags that the template names."""
+
+    details: VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverIso:
+    """Upload the bootstrap ISO into the VM's directory and put it into its CD-ROM drive."""
+
+    details: VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn:
+    """Start the VM; planned only for details that show its bootstrap data."""
+
+    details: VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class SetProviderId:
+    """Write the VM's identity where Cluster API's clients read it."""
+
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOff:
+    """Cut the power before the VM is destroyed."""
+
+    details: VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class DetachDisks:
+    """Take off the disks that are not the VM's own, with their files kept."""
+
+    details: VmDetails
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteIso:
+    """Delete the ISO that was uploaded, by its recorded path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """Destroy the VM with its own disks."""
+
+    details: VmDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Take the finalizer off; ``proof`` says how it is known that nothing is left."""
+
+    proof: str
+
+
+Step = (
+    Wait
+    | Block
+    | Fail
+    | Settle
+    | Prepare
+    | Inspect
+    | OperationDone
+    | OperationFailed
+    | Clone
+    | RecordVm
+    | RecordDetails
+    | AttachTags
+    | DeliverIso
+    | PowerOn
+    | SetProviderId
+    | PowerOff
+    | DetachDisks
+    | DeleteIso
+    | Destroy
+    | Release
+)

@@ -1,0 +1,222 @@
+"""A MachineDeployment keeps one MachineSet a template and moves its Machines from the old ones to the current one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from vsphere_operator.api.names import REVISION_ANNOTATION
+from vsphere_operator.controllers import conditions, status
+from vsphere_operator.controllers.lifecycle import (
+    ORPHAN_FINALIZER,
+    adopt,
+    annotations,
+    is_deleting,
+    is_paused,
+    metadata,
+    release,
+)
+from vsphere_operator.controllers.machinedeployment.rollout import (
+    Scale,
+    limits,
+    on_delete,
+    rolling_update,
+)
+from vsphere_operator.controllers.machinedeployment.sets import (
+    carried_changes,
+    current_set,
+    history_to_drop,
+    new_set,
+    own_labels,
+    revision,
+    set_view,
+)
+from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.runtime.engine import Result
+from vsphere_operator.runtime.keys import Key
+
+OWNER_INDEX = "controller-uid"
+_HISTORY = 10
+
+
+class MachineDeploymentController:
+    """Scales MachineSets; never touches a Machine itself."""
+
+    kind = "MachineDeployment"
+
+    def __init__(self, *, objects: Objects, events: Events) -> None:
+        self._objects = objects
+        self._events = events
+
+    async def reconcile(self, key: Key) -> Result:
+        obj = self._objects.get(self.kind, key.namespace, key.name)
+        if obj is None:
+            return Result()
+        if is_deleting(obj):
+            return await self._delete(obj)
+        obj = await adopt(self._objects, obj, extra_labels=own_labels(obj))
+        if is_paused(obj):
+            await self._scale_only(obj)
+        else:
+            obj = await self._roll_out(obj)
+        await self._report(obj)
+        return Result()
+
+    def _sets(self, obj: Object) -> list[Object]:
+        owned = self._objects.by_index("MachineSet", OWNER_INDEX, metadata(obj)["uid"])
+        return [s for s in owned if not is_deleting(s)]
+
+    async def _roll_out(self, obj: Object) -> Object:
+        current = await self._current(obj)
+        old = [s for s in self._sets(obj) if metadata(s)["name"] != metadata(current)["name"]]
+        for step in _steps(obj, current, old):
+            await self._scale(obj, step)
+        for one in (current, *old):
+            await self._carry(obj, one)
+        if _settled(obj, self._sets(obj), current):
+            await self._drop_history(obj, old)
+        return await self._record_revision(obj, revision(current))
+
+    async def _current(self, obj: Object) -> Object:
+        sets = self._sets(obj)
+        current = current_set(obj, sets)
+        newest = max((revision(s) for s in sets), default=0)
+        if current is None:
+            return await self._objects.create(new_set(obj, replicas=0, revision=newest + 1))
+        if revision(current) < newest:
+            # A rollback: the old template is the newest again.
+            return await self._annotate_set(current, newest + 1)
+        return current
+
+    async def _annotate_set(self, machine_set: Object, number: int) -> Object:
+        meta = metadata(machine_set)
+        patch = {"metadata": {"annotations": {REVISION_ANNOTATION: str(number)}}}
+        return await self._objects.merge_patch("MachineSet", meta["namespace"], meta["name"], patch)
+
+    async def _scale(self, obj: Object, step: Scale) -> None:
+        patch = {"spec": {"replicas": step.replicas}}
+        await self._objects.merge_patch("MachineSet", metadata(obj)["namespace"], step.name, patch)
+
+    async def _scale_only(self, obj: Object) -> None:
+        """While paused a person may still scale; the set in use follows, no template moves."""
+        sets = [s for s in self._sets(obj) if set_view(s).replicas > 0]
+        wanted = int(obj["spec"].get("replicas", 1))
+        if len(sets) == 1 and set_view(sets[0]).replicas != wanted:
+            await self._scale(obj, Scale(metadata(sets[0])["name"], wanted, "scaled while paused"))
+
+    async def _carry(self, obj: Object, machine_set: Object) -> None:
+        changes = carried_changes(obj, machine_set)
+        if changes:
+            meta = metadata(machine_set)
+            await self._objects.merge_patch("MachineSet", meta["namespace"], meta["name"], {"spec": changes})
+
+    async def _drop_history(self, obj: Object, old: Sequence[Object]) -> None:
+        kept = obj["spec"].get("revisionHistoryLimit")
+        for one in history_to_drop(old, _HISTORY if kept is None else int(kept)):
+            meta = metadata(one)
+            await self._objects.delete("MachineSet", meta["namespace"], meta["name"], uid=meta["uid"])
+
+    async def _record_revision(self, obj: Object, number: int) -> Object:
+        if annotations(obj).get(REVISION_ANNOTATION) == str(number):
+            return obj
+        meta = metadata(obj)
+        patch = {"metadata": {"annotations": {REVISION_ANNOTATION: str(number)}}}
+        return await self._objects.merge_patch(self.kind, meta["namespace"], meta["name"], patch)
+
+    async def _delete(self, obj: Object) -> Result:
+        meta = metadata(obj)
+        sets = self._objects.by_index("MachineSet", OWNER_INDEX, meta["uid"])
+        if ORPHAN_FINALIZER in (meta.get("finalizers") or []) or not sets:
+            await release(self._objects, obj)
+            return Result()
+        for one in sets:
+            if not is_deleting(one):
+                name, uid = metadata(one)["name"], metadata(one)["uid"]
+                await self._objects.delete("MachineSet", meta["namespace"], name, uid=uid)
+        message = "Waits until its MachineSets and their Machines are gone."
+        await self._write(obj, conditions.reconciling("Deleting", message), status.now())
+        return Result()
+
+    async def _report(self, obj: Object) -> None:
+        sets = self._sets(obj)
+        wanted = _summary(obj, sets, current_set(obj, sets))
+        await self._write(obj, wanted, status.now())
+
+    async def _write(self, obj: Object, wanted: list[conditions.Condition], at: datetime) -> None:
+        sets = self._sets(obj)
+        after = await status.write(
+            self._objects, obj, status.compose(obj, _counts(obj, sets, current_set(obj, sets)), wanted, at=at)
+        )
+        status.announce(self._events, obj, after)
+
+
+def _steps(obj: Object, current: Object, old: Sequence[Object]) -> list[Scale]:
+    spec = obj["spec"]
+    desired = int(spec.get("replicas", 1))
+    strategy = spec.get("strategy") or {}
+    new, views = set_view(current), [set_view(s) for s in old]
+    if strategy.get("type") == "OnDelete":
+        return on_delete(desired=desired, new=new, old=views)
+    rolling = strategy.get("rollingUpdate") or {}
+    bounds = limits(desired, rolling.get("maxSurge", 1), rolling.get("maxUnavailable", 0))
+    return rolling_update(desired=desired, new=new, old=views, limits=bounds)
+
+
+def _settled(obj: Object, sets: Sequence[Object], current: Object | None) -> bool:
+    counts = _counts(obj, sets, current)
+    wanted = int(obj["spec"].get("replicas", 1))
+    return bool(counts["replicas"] == counts["updatedReplicas"] == counts["availableReplicas"] == wanted)
+
+
+def _counts(obj: Object, sets: Sequence[Object], current: Object | None) -> dict[str, Any]:
+    def total(field: str) -> int:
+        return sum(int((s.get("status") or {}).get(field, 0)) for s in sets)
+
+    wanted = int(obj["spec"].get("replicas", 1))
+    available = total("availableReplicas")
+    match = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
+    return {
+        "replicas": total("replicas"),
+        "updatedReplicas": set_view(current).current if current else 0,
+        "readyReplicas": total("readyReplicas"),
+        "availableReplicas": available,
+        "unavailableReplicas": max(0, wanted - available),
+        "selector": ",".join(f"{k}={v}" for k, v in sorted(match.items())),
+        "phase": _phase(obj, sets, current),
+    }
+
+
+def _phase(obj: Object, sets: Sequence[Object], current: Object | None) -> str:
+    """In the words that Cluster API's clients know."""
+    if is_deleting(obj):
+        return "ScalingDown"
+    wanted = int(obj["spec"].get("replicas", 1))
+    have = sum(set_view(s).current for s in sets)
+    outdated = any(set_view(s).current for s in sets if s is not current)
+    if have < wanted or (have == wanted and outdated):
+        return "ScalingUp"
+    return "ScalingDown" if have > wanted else "Running"
+
+
+def _summary(obj: Object, sets: Sequence[Object], current: Object | None) -> list[conditions.Condition]:
+    available = sum(set_view(s).available for s in sets) >= int(obj["spec"].get("replicas", 1))
+    concern = (
+        conditions.Condition("Available", "True", "EnoughAvailable")
+        if available
+        else conditions.Condition(
+            "Available", "False", "TooFewAvailable", "Fewer Machines are available than asked for."
+        )
+    )
+    if is_paused(obj):
+        return [*conditions.paused(), concern]
+    if _settled(obj, sets, current):
+        return [*conditions.ready("AllUpdatedAndAvailable"), concern]
+    message = "Waits until all Machines are made from the current template and available."
+    reason = "RollingOut" if current is None or _outdated(sets, current) else "Scaling"
+    return [*conditions.reconciling(reason, message), concern]
+
+
+def _outdated(sets: Sequence[Object], current: Object) -> bool:
+    name = metadata(current)["name"]
+    return any(set_view(s).current or set_view(s).replicas for s in sets if metadata(s)["name"] != name)
