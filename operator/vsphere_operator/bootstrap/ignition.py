@@ -48,7 +48,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 def _parsed(data: bytes) -> tuple[str, dict[str, Any]]:
     try:
-        # Decoded here: given bytes, json would also take UTF-16 and a byte-order mark, which Ignition does not.
+        # Decoded here: given bytes, json also takes UTF-16 and a byte-order mark, which Ignition does not.
         parsed = json.loads(data.decode("utf-8"))
     except json.JSONDecodeError as error:
         return f"no valid JSON at line {error.lineno}, column {error.colno}{_hint(data)}", {}

@@ -29,7 +29,7 @@ def image(*, volume_id: str, files: Mapping[str, bytes]) -> bytes:
 
 
 def _written(volume_id: str, files: Mapping[str, bytes]) -> bytes:
-    import pycdlib  # late: half a second and 20 MB that a process without an ISO to make need not pay
+    import pycdlib  # late: a large module that a process with no image to make need not load
 
     iso = pycdlib.PyCdlib()
     iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=volume_id)

@@ -48,5 +48,7 @@ def test_what_fits_is_counted_encoded() -> None:
         ignition_values(NOISE[: fits + 1])
 
 
-def test_the_same_config_gives_the_same_value() -> None:
-    assert ignition_values(b"{}" * 1000) == ignition_values(b"{}" * 1000)
+def test_the_same_config_gives_the_same_value_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ignition_values(b"{}" * 1000)
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000.0)
+    assert ignition_values(b"{}" * 1000) == now
