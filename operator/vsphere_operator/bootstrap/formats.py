@@ -27,7 +27,7 @@ USER_DATA_LIMIT = 16 * 1024 * 1024
 MIME = "multipart/mixed"
 CLOUD_CONFIG = "text/cloud-config"
 
-# Cloud-init's own loader recurses in Python and gives up at about three times this.
+# Far from what people write, and below where cloud-init's own loader ends in Python's recursion limit.
 _DEPTH_LIMIT = 100
 _GZIP_MAGIC = b"\x1f\x8b"
 # Cloud-init takes data for a MIME message when this stands anywhere in their first 4,096 bytes.
@@ -111,7 +111,7 @@ def check_cloud_config(data: bytes) -> None:
 
 
 def _yaml_problem(data: bytes) -> str | None:
-    # libyaml's parser where PyYAML has it: the pure one takes a second for 100 KiB. Events and not nodes:
+    # libyaml's parser where PyYAML has it: the pure one is slow on large data. Events and not nodes:
     # composing recurses in C without a limit, so that a few thousand brackets would end the process.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
