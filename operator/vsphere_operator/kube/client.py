@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from vsphere_operator import __version__
 
 from .credentials import Credentials, CredentialSource
-from .errors import Gone, KubeError, NotFound, Unavailable, error_of
+from .errors import Conflict, Gone, Invalid, KubeError, NotFound, Unavailable, error_of
 from .kinds import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ REQUEST_TIMEOUT = 30.0
 CHUNK = 500
 """Objects a page of a list."""
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+UNPATCHABLE = "the server rejected our request due to an error in our request"
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -86,7 +88,15 @@ class KubeApi:
     ) -> dict[str, Any]:
         """Apply JSON patch operations; Conflict when one of its `test` operations fails."""
         path = KINDS[kind].path(namespace, name)
-        return await self.request("PATCH", path, body=list(ops), query=_managed(), content=JSON_PATCH)
+        try:
+            return await self.request("PATCH", path, body=list(ops), query=_managed(), content=JSON_PATCH)
+        except Invalid as error:
+            # The API server has one sentence for all operations that cannot be carried out, a failed `test`
+            # among them; a result that breaks the schema is told in detail.
+            if error.message == UNPATCHABLE and any(op["op"] == "test" for op in ops):
+                words = f"{kind} {name} is not any more what the patch was made for"
+                raise Conflict(409, "Conflict", words) from None
+            raise
 
     async def merge_patch(
         self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]

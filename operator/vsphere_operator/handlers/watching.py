@@ -1,0 +1,174 @@
+"""Kopf as an informer: it lists and watches, and every event is handed to the main loop.
+
+It runs in a thread with a loop of its own. In ours it would replace the signal handlers, take every task made
+after its start for its own and cancel it when it ends, and its decoding would delay reconciliations; and so
+it can fail and be started again while work goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import kopf
+
+from vsphere_operator.kube.credentials import CredentialSource
+from vsphere_operator.kube.kinds import Kind
+
+from .login import login_handler
+from .quiet import tame
+
+logger = logging.getLogger(__name__)
+
+Sink = Callable[[str | None, dict[str, Any]], None]
+"""(event type, object): ADDED, MODIFIED, DELETED, or None for an object of the first listing."""
+
+BEAT = 5.0
+"""Seconds between two signs of life of Kopf's loop."""
+RESTART_PAUSES = (1.0, 30.0)
+"""Seconds between two starts of Kopf: the first, and the longest."""
+SETTLED_AFTER = 300.0
+"""Seconds of running after which the next failure counts as the first."""
+
+
+class Backoffs:
+    """Endless pauses between attempts to reach the API, 1 s to 30 s, with jitter; each iteration begins anew.
+
+    Kopf's own list ends after 54 s of outage, and the operator with it.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        ceiling = 1.0
+        while True:
+            yield random.uniform(0.5, 1.0) * ceiling  # noqa: S311 - spreads load, guards nothing
+            ceiling = min(30.0, ceiling * 2)
+
+
+class Watcher:
+    """Watches kinds in all namespaces for as long as it runs; `sink` is called in the loop that `run` was
+    called in.
+    """
+
+    def __init__(self, source: CredentialSource, kinds: Sequence[Kind], sink: Sink) -> None:
+        self._source = source
+        self._kinds = kinds
+        self._sink = sink
+        self._thread_loop: asyncio.AbstractEventLoop | None = None
+        self._thread_stop: asyncio.Event | None = None
+        self._stopping = threading.Event()
+        self._beat_at = time.monotonic()
+        self.restarts = 0
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the watching loop showed a sign of life."""
+        return time.monotonic() - self._beat_at
+
+    async def run(self) -> None:
+        """Watch until `stop`, starting Kopf again when it gives up (facts: a watch error other than 410
+        ends it)."""
+        tame()
+        pause, longest = RESTART_PAUSES
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            error = await self._run_once()
+            if self._stopping.is_set():
+                return
+            self.restarts += 1
+            if time.monotonic() - started > SETTLED_AFTER:
+                pause = RESTART_PAUSES[0]
+            words = "watching Kubernetes ended (%s); starting it again in %.0f s"
+            logger.warning(words, error or "no reason given", pause)
+            await asyncio.sleep(pause)
+            pause = min(longest, pause * 2)
+
+    def stop(self) -> None:
+        """End watching; `run` returns when Kopf has ended."""
+        self._stopping.set()
+        loop, stop = self._thread_loop, self._thread_stop
+        if loop is not None and stop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop may have closed just now
+                loop.call_soon_threadsafe(stop.set)
+
+    async def _run_once(self) -> BaseException | None:
+        """One life of Kopf; the error that ended it."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def finish(error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def live() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(self._operate(loop))
+            except (Exception, asyncio.CancelledError) as caught:
+                error = caught
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(finish, error)
+
+        threading.Thread(target=live, name="watching", daemon=True).start()
+        return await ended
+
+    async def _operate(self, main: asyncio.AbstractEventLoop) -> None:
+        self._thread_loop, self._thread_stop = asyncio.get_running_loop(), asyncio.Event()
+        if self._stopping.is_set():
+            return
+        beat = asyncio.create_task(self._beat())
+        try:
+            await kopf.operator(
+                registry=self._registry(main),
+                settings=_settings(),
+                clusterwide=True,
+                stop_flag=self._thread_stop,
+            )
+        finally:
+            beat.cancel()
+            self._thread_loop = self._thread_stop = None
+
+    async def _beat(self) -> None:
+        while True:
+            self._beat_at = time.monotonic()
+            await asyncio.sleep(BEAT)
+
+    def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(login_handler(self._source))
+        for kind in self._kinds:
+            names = (kind.group, kind.version, kind.plural) if kind.group else (kind.version, kind.plural)
+            kopf.on.event(*names, registry=registry, id=kind.plural)(_forward(kind, self._sink, main))
+        return registry
+
+
+def _forward(kind: Kind, sink: Sink, main: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+    async def forward(event: Any, **_: Any) -> None:
+        # A return value would be written into the object's status; items of a list may not say what they are.
+        obj = {**event["object"], "apiVersion": kind.api_version, "kind": kind.kind}
+        with contextlib.suppress(RuntimeError):  # the main loop has closed
+            main.call_soon_threadsafe(sink, event["type"], obj)
+
+    return forward
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True  # the Lease decides who works; no stranger's peering may pause us
+    settings.posting.enabled = False
+    # Which kinds exist is waited for before Kopf starts, so that it needs no right to watch CRDs.
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = Backoffs()
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 600
+    settings.watching.connect_timeout = 5
+    settings.watching.reconnect_backoff = 0.5
+    settings.process.ultimate_exiting_timeout = None  # it would kill the process that this thread is part of
+    return settings

@@ -1,0 +1,86 @@
+"""Metrics in Prometheus' format, named as controller-runtime's so that known dashboards and alerts fit."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Metrics:
+    """All metrics of one operator. It fills the ports of queue and engine, and that of the vSphere layer."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._reconciles = self._counter("reconcile_total", "Reconciliations", "kind", "result")
+        self._reconcile_time = self._histogram("reconcile_time_seconds", "Time of a reconciliation", "kind")
+        self._busy = self._gauge("active_workers", "Reconciliations that run now")
+        self._depth = self._gauge("workqueue_depth", "Keys that wait for a worker")
+        self._adds = self._counter("workqueue_adds_total", "Keys put into the queue", "kind")
+        self._retries = self._counter("workqueue_retries_total", "Keys put back after a failure", "kind")
+        self._waits = self._histogram("workqueue_queue_duration_seconds", "Time a key waited", "kind")
+        self._calls = self._counter(
+            "vcenter_calls_total", "Calls to a vCenter", "vcenter", "method", "outcome"
+        )
+        self._call_time = self._histogram("vcenter_call_seconds", "Time of a call to a vCenter", "method")
+        self._leading = self._gauge("leader_election_master_status", "1 while this process leads")
+        self._objects = self._gauge("store_objects", "Objects in the store", "kind")
+        self._missed = self._counter(
+            "watch_missed_changes_total", "Changes that a full list found and no event told of", "kind"
+        )
+        self._lag = self._gauge("event_loop_lag_seconds", "Latest delay of the event loop")
+        self._watch_restarts = self._gauge("watch_restarts", "How often watching had to be started again")
+
+    def reconciled(self, kind: str, result: str, seconds: float) -> None:
+        self._reconciles.labels(kind, result).inc()
+        self._reconcile_time.labels(kind).observe(seconds)
+
+    def workers_busy(self, busy: int) -> None:
+        self._busy.set(busy)
+
+    def queue_depth(self, depth: int) -> None:
+        self._depth.set(depth)
+
+    def queue_added(self, kind: str) -> None:
+        self._adds.labels(kind).inc()
+
+    def queue_waited(self, kind: str, seconds: float) -> None:
+        self._waits.labels(kind).observe(seconds)
+
+    def queue_retried(self, kind: str) -> None:
+        self._retries.labels(kind).inc()
+
+    def vcenter_call(self, vcenter: str, method: str, outcome: str, seconds: float) -> None:
+        """A call to a vCenter ended. `outcome` is ok or the fault's name. May be called from any thread."""
+        self._calls.labels(vcenter, method, outcome).inc()
+        self._call_time.labels(method).observe(seconds)
+
+    def leading(self, leads: bool) -> None:
+        self._leading.set(1 if leads else 0)
+
+    def objects(self, kind: str, count: int) -> None:
+        self._objects.labels(kind).set(count)
+
+    def missed(self, kind: str, count: int) -> None:
+        self._missed.labels(kind).inc(count)
+
+    def loop_lag(self, seconds: float) -> None:
+        self._lag.set(seconds)
+
+    def watch_restarts(self, count: int) -> None:
+        self._watch_restarts.set(count)
+
+    def render(self) -> bytes:
+        """All metrics as text."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=SECONDS)
