@@ -21,7 +21,7 @@ from vsphere_operator.vsphere.inventory.entities import (
     ResourcePool,
     VmEntity,
 )
-from vsphere_operator.vsphere.inventory.inventory import Inventory
+from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef, parse
 
 E = TypeVar("E", bound=Entity)
@@ -69,7 +69,7 @@ def find_pool(
 ) -> ResourcePool | Problem:
     """The named pool, or the compute cluster's own when none is named."""
     if not name:
-        root = inventory.get(cluster.resource_pool) if cluster.resource_pool else None
+        root = inventory.get(cluster.root_pool) if cluster.root_pool else None
         if isinstance(root, ResourcePool):
             return root
         words = f'the root resource pool of the compute cluster "{cluster.name}" is not visible to this user'
@@ -144,9 +144,10 @@ def _find(
 def _candidates(inventory: Inventory, kind: type[E], name: str, datacenter: MoRef) -> Sequence[E]:
     if name.startswith("/"):
         answer = inventory.by_path(name)
-        if isinstance(answer, Present) and isinstance(answer.value, kind):
-            return [answer.value] if inventory.datacenter_of(answer.value.moref) == datacenter else []
-        return []
+        if not isinstance(answer, Present) or not isinstance(answer.value, kind):
+            return []
+        home = inventory.datacenter_of(answer.value.moref)
+        return [answer.value] if home is not None and home.moref == datacenter else []
     return [e for e in inventory.find(kind, name, datacenter=datacenter) if isinstance(e, kind)]
 
 

@@ -27,7 +27,7 @@ class Prepared:
     datacenter: Datacenter
     pool: ResourcePool
     datastore: Datastore
-    networks: tuple[NetworkRef, ...]
+    networks: tuple[NetworkRef, ...] | None
     delivery: Delivery
     tag_ids: tuple[str, ...]
 

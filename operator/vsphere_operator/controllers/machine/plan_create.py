@@ -5,6 +5,7 @@ from __future__ import annotations
 from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
 from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.addresses import routable
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.operations import other_vcenter, resolve
 from vsphere_operator.controllers.machine.steps import (
@@ -132,7 +133,7 @@ def _running(seen: Observed, vm: VmEntity) -> Step:
     if wanted is not None and known != wanted:
         words = f"the VM's BIOS UUID says {wanted}, but spec.providerID is {known}; nothing is changed"
         return Block(Problem("ProviderIDReady", "ProviderIDMismatch", words))
-    if not vm.routable_addresses:
+    if not routable(vm.addresses):
         return Wait("WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it.")
     return Settle()
 

@@ -1,0 +1,24 @@
+"""From a vCenter fault to the words of a condition."""
+
+from __future__ import annotations
+
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.vsphere.faults import Fault, FaultClass
+
+_PASSING = frozenset({FaultClass.TRANSIENT, FaultClass.UNREACHABLE, FaultClass.CONFLICT, FaultClass.GONE})
+
+
+def problem_of(fault: Fault, condition: str) -> Problem:
+    """What stands in the way, shown in that condition; classes that pass by themselves do not stall."""
+    return Problem(
+        condition,
+        fault.reason,
+        fault.message,
+        stalled=fault.fault_class not in _PASSING,
+        retry_after=fault.retry_after,
+    )
+
+
+def may_have_happened(fault: Fault) -> bool:
+    """Whether the call may have been carried out although no answer came: then only looking tells."""
+    return fault.fault_class is FaultClass.UNREACHABLE

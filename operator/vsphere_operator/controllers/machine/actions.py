@@ -1,0 +1,270 @@
+"""Carrying out a Machine's steps: the intent into status, the call, the task's reference into status."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from vsphere_operator.api.machine import Machine, MachineStatus, VirtualMachineStatus
+from vsphere_operator.api.operations import Operation
+from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
+from vsphere_operator.controllers import status as status_writing
+from vsphere_operator.controllers.datacenters import Access
+from vsphere_operator.controllers.faults import may_have_happened, problem_of
+from vsphere_operator.controllers.lifecycle import adopt, identity
+from vsphere_operator.controllers.machine import operations, steps
+from vsphere_operator.controllers.machine import status as machine_status
+from vsphere_operator.controllers.machine.observed import Prepared
+from vsphere_operator.controllers.machine.plan_create import VM_CLONED
+from vsphere_operator.controllers.ports import Object, Objects
+from vsphere_operator.vsphere.clone_spec import CloneRequest
+from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.identity import instance_uuid
+from vsphere_operator.vsphere.inventory.entities import VmEntity
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import VmMark
+from vsphere_operator.vsphere.vm_details import VmDetails
+
+
+@dataclass
+class Work:
+    """A Machine while it is reconciled: the object as last written, and where its VM lives."""
+
+    obj: Object
+    access: Access
+    installation: str
+    cluster_id: str
+    folder: MoRef | None = None
+    vm: VmEntity | None = None
+    prepared: Prepared | None = field(default=None, repr=False)
+
+    @property
+    def machine(self) -> Machine:
+        return Machine.model_validate(self.obj)
+
+    @property
+    def op_id(self) -> str:
+        """What vCenter's own log shows for calls on this Machine's behalf."""
+        meta = self.obj["metadata"]
+        return f"{meta['namespace']}-{meta['name']}"[:100]
+
+    @property
+    def datacenter(self) -> str:
+        return self.access.offer.vsphere.datacenter
+
+
+class Actions:
+    """The steps that change something, each safe to be cut off at any point."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def save(
+        self, work: Work, new: MachineStatus, *, end: machine_status.End | None = None, guarded: bool = False
+    ) -> None:
+        """Write the status if it differs."""
+        deleting = "deletionTimestamp" in work.obj["metadata"]
+        text = machine_status.compose(
+            work.obj, new, vm=work.vm, end=end, deleting=deleting, at=status_writing.now()
+        )
+        work.obj = await status_writing.write(self._objects, work.obj, text, guarded=guarded)
+
+    async def clone(self, work: Work) -> None:
+        work.obj = await adopt(self._objects, work.obj)
+        machine, prepared, vcenter = work.machine, _prepared(work), work.access.vcenter
+        uuid = instance_uuid(identity(work.obj))
+        request = _clone_request(work, machine, prepared, uuid)
+        await self._run(
+            work,
+            operations.CLONE,
+            target=f"{prepared.template.name} -> {machine.metadata.name}",
+            details={"template": prepared.template.moref, "instanceUUID": uuid},
+            call=lambda: vcenter.vms.clone(request, op_id=work.op_id),
+        )
+
+    async def record_vm(self, work: Work, moref: MoRef) -> None:
+        status = work.machine.status
+        seen = (status.vm or VirtualMachineStatus()).model_copy(
+            update={
+                "mo_ref": moref,
+                "vcenter": work.access.instance_uuid,
+                "instance_uuid": instance_uuid(identity(work.obj)),
+                "name": work.machine.metadata.name,
+            }
+        )
+        await self.save(work, status.model_copy(update={"vm": seen}))
+
+    async def record_details(self, work: Work, details: VmDetails) -> None:
+        status = work.machine.status
+        seen = (status.vm or VirtualMachineStatus()).model_copy(
+            update={
+                "path": details.directory,
+                "disks": [d.backing_uuid for d in details.disks if d.backing_uuid],
+                "bios_uuid": details.bios_uuid,
+                "hardware_version": f"vmx-{details.hardware_version}",
+            }
+        )
+        await self.save(work, status.model_copy(update={"vm": seen}))
+
+    async def attach_tags(self, work: Work, details: VmDetails) -> None:
+        await work.access.vcenter.tags.attach(_prepared(work).tag_ids, details.moref, op_id=work.op_id)
+        await self.save(work, machine_status.with_tags_attached(work.machine.status))
+
+    async def deliver_iso(self, work: Work, details: VmDetails) -> None:
+        """The path is in status before the file is in vCenter, so that it is deleted whatever happens."""
+        delivery = _prepared(work).delivery
+        assert isinstance(delivery, IsoDelivery)  # noqa: S101 - planned for these only
+        path = f"{details.directory}/{delivery.file_name}"
+        datastore, _, file_path = path.removeprefix("[").partition("] ")
+        status = work.machine.status
+        seen = (status.vm or VirtualMachineStatus()).model_copy(update={"iso_path": path})
+        vcenter = work.access.vcenter
+
+        async def put() -> MoRef:
+            await vcenter.files.upload(work.datacenter, datastore, file_path, delivery.iso, op_id=work.op_id)
+            return await vcenter.vms.attach_iso(details, path, op_id=work.op_id)
+
+        await self._run(
+            work, operations.DELIVER_ISO, target=path, call=put, base=status.model_copy(update={"vm": seen})
+        )
+
+    async def power_on(self, work: Work, details: VmDetails) -> None:
+        vcenter, datacenter = work.access.vcenter, _prepared(work).datacenter
+        await self._run(
+            work,
+            operations.POWER_ON,
+            target=details.moref,
+            call=lambda: vcenter.vms.power_on(details.moref, datacenter.moref, op_id=work.op_id),
+        )
+
+    async def set_provider_id(self, work: Work, provider_id: str) -> None:
+        meta = work.obj["metadata"]
+        patch = {"spec": {"providerID": provider_id}}
+        work.obj = await self._objects.merge_patch("Machine", meta["namespace"], meta["name"], patch)
+
+    async def power_off(self, work: Work, details: VmDetails) -> None:
+        vms = work.access.vcenter.vms
+        await self._run(
+            work,
+            operations.POWER_OFF,
+            target=details.moref,
+            call=lambda: vms.power_off(details.moref, op_id=work.op_id),
+        )
+
+    async def detach_disks(self, work: Work, details: VmDetails, keys: Sequence[int]) -> None:
+        vms = work.access.vcenter.vms
+        await self._run(
+            work,
+            operations.DETACH_DISKS,
+            target=details.moref,
+            call=lambda: vms.detach_disks(details, keys, op_id=work.op_id),
+        )
+
+    async def delete_iso(self, work: Work, path: str) -> None:
+        files = work.access.vcenter.files
+        await self._run(
+            work,
+            operations.DELETE_ISO,
+            target=path,
+            call=lambda: files.delete(path, work.datacenter, op_id=work.op_id),
+        )
+
+    async def destroy(self, work: Work, details: VmDetails) -> None:
+        vms = work.access.vcenter.vms
+        await self._run(
+            work,
+            operations.DESTROY,
+            target=details.moref,
+            call=lambda: vms.destroy(details.moref, op_id=work.op_id),
+        )
+
+    async def strike(self, work: Work, step: steps.OperationDone) -> None:
+        """The operation is over: forget it, keep what it made."""
+        status = work.machine.status.model_copy(update={"operation": None})
+        if step.operation.type == operations.DELETE_ISO and status.vm:
+            status = status.model_copy(update={"vm": status.vm.model_copy(update={"iso_path": None})})
+        if step.operation.type == operations.CLONE and step.result is not None:
+            seen = VirtualMachineStatus(
+                mo_ref=step.result,
+                vcenter=work.access.instance_uuid,
+                instance_uuid=instance_uuid(identity(work.obj)),
+                name=work.machine.metadata.name,
+            )
+            status = status.model_copy(update={"vm": seen})
+        await self.save(work, status)
+
+    async def strike_failed(self, work: Work) -> None:
+        await self.save(work, work.machine.status.model_copy(update={"operation": None}))
+
+    async def _run(
+        self,
+        work: Work,
+        type_: str,
+        *,
+        target: str,
+        call: Callable[[], Awaitable[MoRef]],
+        details: dict[str, str] | None = None,
+        base: MachineStatus | None = None,
+    ) -> None:
+        """Intent, call, task. A fault strikes the intent off, unless the call may have been carried out."""
+        operation = Operation(
+            type=type_,
+            target=target,
+            vcenter=work.access.instance_uuid,
+            started_at=status_writing.now().replace(microsecond=0),
+            resource_version=work.obj["metadata"]["resourceVersion"],
+            details=details or {},
+        )
+        status = base or work.machine.status
+        await self.save(work, status.model_copy(update={"operation": operation}), guarded=True)
+        try:
+            task = await call()
+        except VSphereError as error:
+            if not may_have_happened(error.fault):
+                await self.strike_failed(work)
+            raise
+        work.access.vcenter.tasks.follow(task)
+        running = operation.model_copy(update={"task_ref": task})
+        await self.save(work, work.machine.status.model_copy(update={"operation": running}))
+
+
+def failure(error: VSphereError, type_: str) -> steps.Block:
+    """How a refused call shows on the Machine."""
+    condition = VM_CLONED if type_ == operations.CLONE else "VMReady"
+    return steps.Block(problem_of(error.fault, condition))
+
+
+def _prepared(work: Work) -> Prepared:
+    if work.prepared is None:
+        raise AssertionError("a step was planned without its preparation")
+    return work.prepared
+
+
+def _clone_request(work: Work, machine: Machine, prepared: Prepared, uuid: str) -> CloneRequest:
+    own, delivery = machine.spec.vsphere, prepared.delivery
+    meta = machine.metadata
+    mark = VmMark(
+        installation=work.installation,
+        cluster_id=work.cluster_id,
+        machine_id=identity(work.obj),
+        name=f"{meta.namespace}/{meta.name}",
+        instance_uuid=uuid,
+    )
+    guestinfo = dict(delivery.extra_config) if isinstance(delivery, GuestInfoDelivery) else {}
+    return CloneRequest(
+        template=prepared.template.moref,
+        folder=prepared.folder,
+        name=meta.name,
+        pool=prepared.pool.moref,
+        datastore=prepared.datastore.moref,
+        cpus=own.cpus,
+        memory_mib=own.memory_mb,
+        disk_gib=own.disk_size_gb,
+        networks=prepared.networks,
+        instance_uuid=uuid,
+        template_details=prepared.template,
+        extra_config={**(own.extra_config or {}), **guestinfo, **mark.as_extra_config()},
+        annotation=f"Machine {meta.namespace}/{meta.name} of the user cluster {machine.spec.cluster_name}",
+        vapp_properties=dict(delivery.vapp_properties) if isinstance(delivery, GuestInfoDelivery) else {},
+        needs_cdrom=isinstance(delivery, IsoDelivery),
+    )

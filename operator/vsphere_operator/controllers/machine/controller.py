@@ -1,0 +1,246 @@
+"""A Machine is one VM: gather, plan one step, carry it out, look again, until there is nothing to do but wait."""
+
+from __future__ import annotations
+
+from vsphere_operator.api.cluster import Cluster
+from vsphere_operator.api.machine import Machine
+from vsphere_operator.api.names import ID_ANNOTATION
+from vsphere_operator.controllers import clusters, conditions
+from vsphere_operator.controllers import status as status_writing
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.datacenters import Access, VCenterPool
+from vsphere_operator.controllers.lifecycle import (
+    has_finalizer,
+    identity,
+    is_deleting,
+    is_paused,
+    lets_go,
+    release,
+)
+from vsphere_operator.controllers.machine import gather, plan_create, plan_delete, steps
+from vsphere_operator.controllers.machine import status as machine_status
+from vsphere_operator.controllers.machine.actions import Actions, Work, failure
+from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.prepare import Preparation
+from vsphere_operator.controllers.machine.templates import Templates
+from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.setbacks import Setbacks
+from vsphere_operator.runtime.engine import Result
+from vsphere_operator.runtime.keys import Key
+from vsphere_operator.vsphere.answers import Present
+from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import proves
+from vsphere_operator.vsphere.identity import instance_uuid
+
+_MOST_STEPS = 20
+"""Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
+
+
+class MachineController:
+    """Makes, keeps and unmakes the VM of each Machine."""
+
+    kind = "Machine"
+
+    def __init__(
+        self, *, objects: Objects, vcenters: VCenterPool, events: Events, installation: str
+    ) -> None:
+        self._objects = objects
+        self._vcenters = vcenters
+        self._events = events
+        self._installation = installation
+        self._actions = Actions(objects)
+        self._preparation = Preparation(objects=objects, templates=Templates())
+        self._setbacks = Setbacks()
+
+    async def reconcile(self, key: Key) -> Result:
+        obj = self._objects.get(self.kind, key.namespace, key.name)
+        if obj is None:
+            self._setbacks.clear(key)
+            return Result()
+        if is_deleting(obj) and not has_finalizer(obj):
+            return Result()  # nothing was ever made for it; others hold it
+        if is_deleting(obj) and lets_go(obj, "machines"):
+            return await self._let_go(obj)
+        cluster = self._cluster(obj)
+        if is_paused(obj) or (isinstance(cluster, Cluster) and cluster.spec.paused):
+            return await self._end_without_vcenter(obj, None)
+        found = await self._access(obj, cluster)
+        if isinstance(found, Problem):
+            return await self._end_without_vcenter(obj, found)
+        assert isinstance(cluster, Cluster)  # noqa: S101 - _access has said so
+        return await self._work(key, obj, cluster, found)
+
+    def _cluster(self, obj: Object) -> Cluster | Problem:
+        namespace, name = obj["metadata"]["namespace"], obj["spec"]["clusterName"]
+        found = self._objects.get("Cluster", namespace, name)
+        if found is None:
+            words = f'there is no Cluster "{name}" in the namespace {namespace}; create it, or correct spec.clusterName'
+            return Problem("ClusterReady", "ClusterNotFound", words)
+        return Cluster.model_validate(found)
+
+    async def _access(self, obj: Object, cluster: Cluster | Problem) -> Access | Problem:
+        if isinstance(cluster, Problem):
+            return cluster
+        return await clusters.access(self._objects, self._vcenters, cluster)
+
+    async def _work(self, key: Key, obj: Object, cluster: Cluster, access: Access) -> Result:
+        folder = cluster.status.folder
+        work = Work(
+            obj,
+            access,
+            self._installation,
+            cluster_id=cluster.metadata.annotations.get(ID_ANNOTATION, cluster.metadata.uid),
+            folder=MoRef(folder.mo_ref) if folder and folder.mo_ref else None,
+        )
+        inputs = gather.fingerprint(obj, cluster, access)
+        prepared: Prepared | Problem | None = None
+        details = None
+        for _ in range(_MOST_STEPS):
+            seen = gather.observe(work, details=details, prepared=prepared)
+            seen = gather.with_setback(seen, self._setbacks.current(key, inputs=inputs))
+            seen = self._with_ownership(work, seen)
+            work.vm = seen.vm
+            step = plan_delete.plan(seen) if is_deleting(work.obj) else self._plan_life(seen, cluster)
+            if isinstance(step, steps.Wait | steps.Block | steps.Fail | steps.Settle):
+                return await self._end(key, work, step, inputs)
+            if isinstance(step, steps.Release):
+                return await self._gone(work, step)
+            if isinstance(step, steps.Prepare):
+                prepared = await self._prepare(work, cluster, details)
+                work.prepared = prepared if isinstance(prepared, Prepared) else None
+                continue
+            try:
+                if isinstance(step, steps.Inspect):
+                    details = await access.vcenter.vms.read(step.moref, op_id=work.op_id)
+                    continue
+                details = None  # whatever was read before a change is history after it
+                end = await self._carry_out(key, work, step, inputs)
+            except VSphereError as error:
+                end = self._set_back(key, work, step, error, inputs)
+            if end is not None:
+                return await self._end(key, work, end, inputs)
+        raise RuntimeError(f"{key} did not settle in {_MOST_STEPS} steps; the last one was {type(step).__name__}")
+
+    def _plan_life(self, seen: Observed, cluster: Cluster) -> steps.Step:
+        step = plan_create.plan(seen)
+        if isinstance(step, steps.Clone | steps.Prepare) and seen.recorded is None:
+            hindrance = gather.cluster_hindrance(cluster)
+            if hindrance is not None:
+                return steps.Block(hindrance)
+        return step
+
+    def _with_ownership(self, work: Work, seen: Observed) -> Observed:
+        if not isinstance(seen.details, Present):
+            return seen
+        machine_id = identity(work.obj)
+        verdict = proves(
+            seen.details.value,
+            installation=self._installation,
+            machine_id=machine_id,
+            instance_uuid=instance_uuid(machine_id),
+        )
+        return gather.with_ownership(seen, verdict)
+
+    async def _prepare(self, work: Work, cluster: Cluster, details: object) -> Prepared | Problem:
+        macs = gather.macs(details)
+        return await self._preparation.prepare(work.obj, work.machine, cluster, work.access, macs=macs)
+
+    async def _carry_out(
+        self, key: Key, work: Work, step: steps.Step, inputs: str
+    ) -> machine_status.End | None:
+        """Do it. Returns how the look ends when nothing more can be done now."""
+        act = self._actions
+        match step:
+            case steps.OperationDone():
+                await act.strike(work, step)
+            case steps.OperationFailed(operation=operation, fault=fault):
+                await act.strike_failed(work)
+                return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
+            case steps.RecordVm(moref=moref):
+                await act.record_vm(work, moref)
+            case steps.RecordDetails(details=details):
+                await act.record_details(work, details)
+            case steps.SetProviderId(provider_id=provider_id):
+                await act.set_provider_id(work, provider_id)
+            case steps.Clone():
+                await act.clone(work)
+            case steps.AttachTags(details=details):
+                await act.attach_tags(work, details)
+            case steps.DeliverIso(details=details):
+                await act.deliver_iso(work, details)
+            case steps.PowerOn(details=details):
+                await act.power_on(work, details)
+            case steps.PowerOff(details=details):
+                await act.power_off(work, details)
+            case steps.DetachDisks(details=details, keys=keys):
+                await act.detach_disks(work, details, keys)
+            case steps.DeleteIso(path=path):
+                await act.delete_iso(work, path)
+            case steps.Destroy(details=details):
+                await act.destroy(work, details)
+        return None
+
+    def _set_back(
+        self,
+        key: Key,
+        work: Work,
+        step: steps.Step,
+        error: VSphereError,
+        inputs: str,
+        type_: str | None = None,
+    ) -> steps.Block:
+        block = failure(error, type_ or ("CloneVM" if isinstance(step, steps.Clone) else ""))
+        self._setbacks.record(key, block.problem, inputs=inputs, delay=error.fault.retry_after)
+        return block
+
+    async def _end(self, key: Key, work: Work, end: machine_status.End, inputs: str) -> Result:
+        before = work.obj
+        state = gather.seen_status(work)
+        if isinstance(end, steps.Fail):
+            state = state.model_copy(update={"failure_reason": end.reason, "failure_message": end.message})
+        if isinstance(end, steps.Settle):
+            self._setbacks.clear(key)
+        await self._actions.save(work, state, end=end)
+        status_writing.announce(self._events, before, work.obj)
+        remaining = self._setbacks.current(key, inputs=inputs)
+        return Result(requeue_after=_look_again(end, remaining[1] if remaining else None))
+
+    async def _end_without_vcenter(self, obj: Object, problem: Problem | None) -> Result:
+        """Paused, or vCenter cannot be asked: say so, and leave all else in the status as it is."""
+        machine = Machine.model_validate(obj)
+        wanted = conditions.paused() if problem is None else conditions.summary(problem)
+        concern = [] if problem is None else [problem.as_condition()]
+        kept = gather.kept_conditions(machine, {c.type for c in (*wanted, *concern)})
+        fields = {k: v for k, v in (obj.get("status") or {}).items() if k not in ("conditions", "observedGeneration")}
+        fields.setdefault("phase", "Deleting" if is_deleting(obj) else "Pending")
+        if is_deleting(obj):
+            fields["phase"] = "Deleting"
+        new = status_writing.compose(obj, fields, [*wanted, *concern, *kept], at=status_writing.now())
+        after = await status_writing.write(self._objects, obj, new)
+        status_writing.announce(self._events, obj, after)
+        return Result(requeue_after=problem.retry_after if problem else None)
+
+    async def _gone(self, work: Work, step: steps.Release) -> Result:
+        self._events.normal(work.obj, "VMGone", f"Nothing is left of the VM: {step.proof}.")
+        await release(self._objects, work.obj)
+        return Result()
+
+    async def _let_go(self, obj: Object) -> Result:
+        vm = (obj.get("status") or {}).get("vm") or {}
+        left = f'the VM "{vm.get("name")}" ({vm.get("moRef")})' if vm.get("moRef") else "no recorded VM"
+        self._events.warning(obj, "LeftBehind", f"Let go on a person's word; left behind: {left}.")
+        await release(self._objects, obj)
+        return Result()
+
+
+def _look_again(end: machine_status.End, remaining: float | None) -> float | None:
+    match end:
+        case steps.Wait(after=after):
+            return after
+        case steps.Block(problem=problem):
+            return remaining or problem.retry_after
+        case _:
+            return None
+
+

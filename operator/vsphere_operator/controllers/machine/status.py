@@ -1,0 +1,141 @@
+"""What a Machine's status says: the milestones of its life as conditions, and Ready in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus
+from vsphere_operator.controllers import conditions, status, unsupported
+from vsphere_operator.controllers.conditions import Condition, Problem
+from vsphere_operator.controllers.machine.addresses import typed
+from vsphere_operator.controllers.machine.operations import doing
+from vsphere_operator.controllers.machine.plan_create import TAGS_ATTACHED, VM_CLONED
+from vsphere_operator.controllers.machine.steps import Block, Fail, Settle, Wait
+from vsphere_operator.controllers.ports import Object
+from vsphere_operator.vsphere.inventory.entities import VmEntity
+
+DELIVERED = "BootstrapDelivered"
+POWERED_ON = "VMPoweredOn"
+ADDRESS_KNOWN = "AddressKnown"
+
+End = Wait | Block | Fail | Settle
+
+
+def compose(
+    obj: Object,
+    new: MachineStatus,
+    *,
+    vm: VmEntity | None,
+    end: End | None,
+    deleting: bool,
+    at: datetime,
+) -> Object:
+    """The status to write. ``end`` is how the look ended; None while steps go on."""
+    spec: Mapping[str, Any] = obj["spec"]
+    wanted = [
+        *_summary(new, end, deleting=deleting),
+        *_milestones(new, vm),
+        *([end.problem.as_condition()] if isinstance(end, Block) and _adds(end.problem) else []),
+        *unsupported.told_of_machine(spec),
+    ]
+    fields = {k: v for k, v in new.to_json().items() if v not in ([], {}) and k not in _COMPOSED}
+    fields["phase"] = _phase(new, vm, end, deleting=deleting).value
+    return status.compose(obj, fields, _unique(wanted), at=at)
+
+
+_COMPOSED = ("conditions", "observedGeneration", "phase")
+_MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
+
+
+def observed(machine: Machine, vm: VmEntity | None, *, host: str | None, datastore: str | None) -> MachineStatus:
+    """The status with what the inventory shows of the VM."""
+    before = machine.status
+    if vm is None or before.vm is None:
+        return before
+    seen = before.vm.model_copy(
+        update={
+            "name": vm.name,
+            "bios_uuid": vm.bios_uuid,
+            "instance_uuid": vm.instance_uuid or before.vm.instance_uuid,
+            "power_state": vm.power_state,
+            "host": host,
+            "datastore": datastore,
+        }
+    )
+    running = vm.power_state == "poweredOn"
+    addresses = typed(machine.metadata.name, vm.addresses) if running else []
+    return before.model_copy(update={"vm": seen, "addresses": addresses})
+
+
+def with_tags_attached(before: MachineStatus) -> MachineStatus:
+    """Remember that the tags are on the VM; the conditions carry it."""
+    from vsphere_operator.api.conditions import Condition as Written
+
+    done = Written(type=TAGS_ATTACHED, status="True", reason="Attached", message="")
+    kept = [c for c in before.conditions if c.type != TAGS_ATTACHED]
+    return before.model_copy(update={"conditions": [*kept, done]})
+
+
+def _summary(new: MachineStatus, end: End | None, *, deleting: bool) -> list[Condition]:
+    match end:
+        case Settle():
+            return conditions.ready("Running")
+        case Fail(reason=reason, message=message):
+            return conditions.stalled(reason, message)
+        case Block(problem=problem):
+            return conditions.summary(problem)
+        case Wait(reason=reason, message=message):
+            return conditions.reconciling(reason, message)
+        case None:
+            if new.operation is not None:
+                return conditions.reconciling(*doing(new.operation))
+            word = ("Deleting", "The VM is being taken down.") if deleting else ("Provisioning", "The VM is being made.")
+            return conditions.reconciling(*word)
+
+
+def _milestones(new: MachineStatus, vm: VmEntity | None) -> list[Condition]:
+    """Each with the time of its own transition: the story of the Machine's making."""
+    if new.vm is None or new.vm.mo_ref is None:
+        return [Condition(VM_CLONED, "False", "NotYet")]
+    on = vm is not None and vm.power_state == "poweredOn"
+    result = [Condition(VM_CLONED, "True", "Cloned")]
+    if any(c.type == TAGS_ATTACHED and c.status == "True" for c in new.conditions):
+        result.append(Condition(TAGS_ATTACHED, "True", "Attached"))
+    delivering = new.operation is not None and new.operation.type == "DeliverISO"
+    if on or (new.vm.path and (new.vm.iso_path is None or not delivering) and _had(new, DELIVERED)):
+        result.append(Condition(DELIVERED, "True", "Delivered"))
+    result.append(Condition(POWERED_ON, "True" if on else "False", "PoweredOn" if on else "PoweredOff"))
+    if on:
+        known = bool(new.addresses)
+        result.append(Condition(ADDRESS_KNOWN, "True" if known else "False", "Reported" if known else "NotReported"))
+    return result
+
+
+def _had(new: MachineStatus, type_: str) -> bool:
+    return any(c.type == type_ and c.status == "True" for c in new.conditions)
+
+
+def _adds(problem: Problem) -> bool:
+    return problem.condition not in _MILESTONES
+
+
+def _phase(new: MachineStatus, vm: VmEntity | None, end: End | None, *, deleting: bool) -> MachinePhase:
+    if deleting:
+        return MachinePhase.DELETING
+    if isinstance(end, Fail):
+        return MachinePhase.FAILED
+    if vm is not None and vm.power_state == "poweredOn" and new.operation is None:
+        return MachinePhase.RUNNING
+    if new.operation is not None or (new.vm is not None and new.vm.mo_ref):
+        return MachinePhase.PROVISIONING
+    return MachinePhase.PENDING
+
+
+def _unique(wanted: list[Condition]) -> list[Condition]:
+    """One condition a type; the first one said stays."""
+    result: dict[str, Condition] = {}
+    for condition in wanted:
+        result.setdefault(condition.type, condition)
+    return list(result.values())
