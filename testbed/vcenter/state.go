@@ -1,0 +1,4 @@
+package main
+
+func (vc *vCenter) state() any { return nil }
+func init()                    {}
