@@ -1,0 +1,153 @@
+"""What the copy of the inventory holds: one frozen record a managed object, leaf properties only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vsphere_operator.vsphere.morefs import MoRef
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Any inventory object. `name` is as people know it (`a/b`, not `a%2fb`); `None` when it may not be
+    read.
+    """
+
+    moref: MoRef
+    name: str | None = None
+    parent: MoRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(Entity):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Datacenter(Entity):
+    vm_folder: MoRef | None = None
+    host_folder: MoRef | None = None
+    datastore_folder: MoRef | None = None
+    network_folder: MoRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuestNic:
+    """What VMware Tools report of one network card."""
+
+    network: str | None
+    mac: str | None
+    ips: tuple[str, ...]
+    device_key: int = -1
+    """The virtual card's key, or -1 for an interface that only the guest knows (a bridge, a tunnel)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmEntity(Entity):
+    """A virtual machine or template. Guest addresses and marks are kept only for VMs that may be ours."""
+
+    template: bool = False
+    instance_uuid: str | None = None
+    bios_uuid: str | None = None
+    power_state: str = "poweredOff"
+    """Stale unless `connection_state` is `connected`."""
+    connection_state: str = "connected"
+    tools_running: bool = False
+    guest_nics: tuple[GuestNic, ...] = ()
+    host: MoRef | None = None
+    resource_pool: MoRef | None = None
+    datastores: tuple[MoRef, ...] = ()
+    extra_config: Mapping[str, str] = field(default_factory=dict)
+    """The ownership marks (`ownership.KEYS`) and nothing else."""
+
+    @property
+    def config_ready(self) -> bool:
+        """False while the VM is being cloned, and for one whose configuration may not be read."""
+        return self.instance_uuid is not None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All guest addresses in the order of the cards, those of virtual cards only."""
+        nics = sorted((n for n in self.guest_nics if n.device_key >= 0), key=lambda n: n.device_key)
+        return tuple(ip for nic in nics for ip in nic.ips)
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore(Entity):
+    """Sizes in bytes."""
+
+    accessible: bool = False
+    maintenance_mode: str = "normal"
+    """`normal`, `enteringMaintenance`, `inMaintenance`."""
+    capacity: int = 0
+    free_space: int = 0
+    url: str = ""
+    hosts: tuple[MoRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePod(Entity):
+    """A datastore cluster; its datastores are its children."""
+
+    drs_enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Entity):
+    accessible: bool = True
+    hosts: tuple[MoRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DistributedPortgroup(Network):
+    key: str = ""
+    switch: MoRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueNetwork(Network):
+    opaque_id: str = ""
+    opaque_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DistributedSwitch(Entity):
+    uuid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeCluster(Entity):
+    """A cluster, or a single host outside of one (`ComputeResource`)."""
+
+    hosts: tuple[MoRef, ...] = ()
+    root_pool: MoRef | None = None
+    drs_enabled: bool = False
+    networks: tuple[MoRef, ...] = ()
+    datastores: tuple[MoRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Entity):
+    connection_state: str = "disconnected"
+    in_maintenance: bool = False
+    datastores: tuple[MoRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePool(Entity):
+    owner: MoRef | None = None
+    """The compute cluster that it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that the watch saw. `state`: the connection or `synced` changed; `task`: a followed task
+    ended.
+    """
+
+    kind: Literal["entered", "changed", "left", "state", "task"]
+    moref: MoRef | None = None
+    old: Entity | None = None
+    new: Entity | None = None

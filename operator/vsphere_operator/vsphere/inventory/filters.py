@@ -1,0 +1,241 @@
+"""What the watch asks for, and how each answer becomes a field of an entity. Leaf properties only.
+
+Two views: a wide one over everything (a few leaves each), and a narrow one over the VMs that may be ours
+(guest addresses, ownership marks), which would be hundreds of megabytes for all VMs of a big vCenter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vsphere_operator.vsphere import morefs, ownership
+from vsphere_operator.vsphere.inventory import entities, paths
+from vsphere_operator.vsphere.inventory.entities import Entity
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.vmomi import vim, vmodl
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Property path -> entity field. `convert` gets what vCenter sent, never an unset value."""
+
+    path: str
+    field: str
+    convert: Callable[[Any], Any]
+
+
+def _ref(value: Any) -> MoRef:
+    return morefs.of(value)
+
+
+def _refs(values: Any) -> tuple[MoRef, ...]:
+    return tuple(morefs.of(value) for value in values)
+
+
+def _mounts(values: Any) -> tuple[MoRef, ...]:
+    return tuple(morefs.of(mount.key) for mount in values if mount.mountInfo.mounted is not False)
+
+
+def _nics(values: Any) -> tuple[entities.GuestNic, ...]:
+    return tuple(
+        entities.GuestNic(nic.network, nic.macAddress, tuple(nic.ipAddress or ()), nic.deviceConfigId)
+        for nic in values
+    )
+
+
+_NAMED = (Leaf("name", "name", lambda name: paths.unescape(str(name))), Leaf("parent", "parent", _ref))
+_VM = (
+    *_NAMED,
+    Leaf("config.template", "template", bool),
+    Leaf("config.instanceUuid", "instance_uuid", str),
+    Leaf("config.uuid", "bios_uuid", str),
+    Leaf("runtime.powerState", "power_state", str),
+    Leaf("runtime.connectionState", "connection_state", str),
+    Leaf("runtime.host", "host", _ref),
+    Leaf("guest.toolsRunningStatus", "tools_running", lambda status: status == "guestToolsRunning"),
+    Leaf("resourcePool", "resource_pool", _ref),
+    Leaf("datastore", "datastores", _refs),
+)
+_NETWORK = (*_NAMED, Leaf("summary.accessible", "accessible", bool), Leaf("host", "hosts", _refs))
+_COMPUTE = (
+    *_NAMED,
+    Leaf("host", "hosts", _refs),
+    Leaf("resourcePool", "root_pool", _ref),
+    Leaf("network", "networks", _refs),
+    Leaf("datastore", "datastores", _refs),
+)
+
+WIDE: dict[str, tuple[type[Entity], tuple[Leaf, ...]]] = {
+    "Folder": (entities.Folder, _NAMED),
+    "Datacenter": (
+        entities.Datacenter,
+        (
+            *_NAMED,
+            Leaf("vmFolder", "vm_folder", _ref),
+            Leaf("hostFolder", "host_folder", _ref),
+            Leaf("datastoreFolder", "datastore_folder", _ref),
+            Leaf("networkFolder", "network_folder", _ref),
+        ),
+    ),
+    "VirtualMachine": (entities.VmEntity, _VM),
+    "Datastore": (
+        entities.Datastore,
+        (
+            *_NAMED,
+            Leaf("summary.accessible", "accessible", bool),
+            Leaf("summary.maintenanceMode", "maintenance_mode", str),
+            Leaf("summary.capacity", "capacity", int),
+            Leaf("summary.freeSpace", "free_space", int),
+            Leaf("summary.url", "url", str),
+            Leaf("host", "hosts", _mounts),
+        ),
+    ),
+    "StoragePod": (
+        entities.StoragePod,
+        (*_NAMED, Leaf("podStorageDrsEntry.storageDrsConfig.podConfig.enabled", "drs_enabled", bool)),
+    ),
+    "Network": (entities.Network, _NETWORK),
+    "DistributedVirtualPortgroup": (
+        entities.DistributedPortgroup,
+        (*_NETWORK, Leaf("key", "key", str), Leaf("config.distributedVirtualSwitch", "switch", _ref)),
+    ),
+    "OpaqueNetwork": (
+        entities.OpaqueNetwork,
+        (
+            *_NETWORK,
+            Leaf("summary.opaqueNetworkId", "opaque_id", str),
+            Leaf("summary.opaqueNetworkType", "opaque_type", str),
+        ),
+    ),
+    "DistributedVirtualSwitch": (entities.DistributedSwitch, (*_NAMED, Leaf("uuid", "uuid", str))),
+    "ComputeResource": (entities.ComputeCluster, _COMPUTE),
+    "ClusterComputeResource": (
+        entities.ComputeCluster,
+        (*_COMPUTE, Leaf("configurationEx.drsConfig.enabled", "drs_enabled", bool)),
+    ),
+    "HostSystem": (
+        entities.Host,
+        (
+            *_NAMED,
+            Leaf("runtime.connectionState", "connection_state", str),
+            Leaf("runtime.inMaintenanceMode", "in_maintenance", bool),
+            Leaf("datastore", "datastores", _refs),
+        ),
+    ),
+    "ResourcePool": (entities.ResourcePool, (*_NAMED, Leaf("owner", "owner", _ref))),
+}
+# Kinds that vCenter may send as a more special type than the one asked for.
+_FAMILY = {"VmwareDistributedVirtualSwitch": "DistributedVirtualSwitch", "VirtualApp": "ResourcePool"}
+
+MARK_PATHS = {f'config.extraConfig["{key}"].value': key for key in ownership.KEYS}
+NARROW = (Leaf("guest.net", "guest_nics", _nics),)
+
+RECENT_TASK_PATHS = ("info.descriptionId", "info.entity", "info.state", "info.queueTime")
+FOLLOWED_TASK_PATHS = (*RECENT_TASK_PATHS, "info.error", "info.progress", "info.result")
+
+
+def decoder_of(kind: str) -> tuple[type[Entity], dict[str, Leaf]] | None:
+    """Entity class and leaves by path for a WSDL type; `None` for types that are not kept."""
+    return _DECODERS.get(_FAMILY.get(kind, kind))
+
+
+_DECODERS = {
+    kind: (cls, {leaf.path: leaf for leaf in (*leaves, *(NARROW if kind == "VirtualMachine" else ()))})
+    for kind, (cls, leaves) in WIDE.items()
+}
+
+
+def field_changes(kind: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Entity fields for changed property paths; an unset property (`None`) gets the field's default back."""
+    found = decoder_of(kind)
+    if found is None:
+        return {}
+    cls, leaves = found
+    fields: dict[str, Any] = {}
+    for path, value in changes.items():
+        leaf = leaves.get(path)
+        if leaf is None:
+            continue
+        fields[leaf.field] = _default(cls, leaf.field) if value is None else leaf.convert(value)
+    return fields
+
+
+def _default(cls: type[Entity], name: str) -> Any:
+    return cls.__dataclass_fields__[name].default
+
+
+# The filters themselves
+
+
+def wide_filter(container_view: Any) -> Any:
+    """Everything in the container view with its few leaves."""
+    return _filter(
+        [_properties(kind, tuple(leaf.path for leaf in leaves)) for kind, (_, leaves) in WIDE.items()],
+        _through_view(container_view),
+    )
+
+
+def root_filter(root_folder: Any) -> Any:
+    """The root folder, which a view of its contents does not show."""
+    spec = vmodl.query.PropertyCollector.ObjectSpec(obj=root_folder)
+    return _filter([_properties("Folder", ("name",))], spec)
+
+
+def narrow_filter(list_view: Any) -> Any:
+    """Guest addresses and ownership marks of the VMs in a list view."""
+    properties = _properties("VirtualMachine", (*(leaf.path for leaf in NARROW), *MARK_PATHS))
+    return _filter([properties], _through_view(list_view))
+
+
+def followed_tasks_filter(list_view: Any) -> Any:
+    return _filter([_properties("Task", FOLLOWED_TASK_PATHS)], _through_view(list_view))
+
+
+def recent_tasks_filter(task_manager: Any) -> Any:
+    """The tasks that vCenter still remembers. Without their progress: other people's tasks are noise."""
+    traversal = vmodl.query.PropertyCollector.TraversalSpec(
+        name="recent", type=managed("TaskManager"), path="recentTask", skip=False
+    )
+    spec = vmodl.query.PropertyCollector.ObjectSpec(obj=task_manager, skip=True, selectSet=[traversal])
+    return _filter([_properties("Task", RECENT_TASK_PATHS)], spec)
+
+
+def managed(kind: str) -> Any:
+    return getattr(vim, kind)
+
+
+def _properties(kind: str, property_paths: tuple[str, ...]) -> Any:
+    return vmodl.query.PropertyCollector.PropertySpec(
+        type=_TYPES[kind], all=False, pathSet=list(property_paths)
+    )
+
+
+_TYPES: dict[str, Any] = {
+    **{kind: getattr(vim, kind, None) for kind in WIDE},
+    "DistributedVirtualPortgroup": vim.dvs.DistributedVirtualPortgroup,
+    "Task": vim.Task,
+}
+
+
+def view_types() -> list[Any]:
+    """The types of a container view. Subtypes come with their base: folders bring StoragePods, networks port
+    groups.
+    """
+    bases = ("Folder", "Datacenter", "VirtualMachine", "Datastore", "Network", "DistributedVirtualSwitch",
+             "ComputeResource", "HostSystem", "ResourcePool")  # fmt: skip
+    return [_TYPES[kind] for kind in bases]
+
+
+def _through_view(view: Any) -> Any:
+    traversal = vmodl.query.PropertyCollector.TraversalSpec(
+        name="view", type=vim.view.View, path="view", skip=False
+    )
+    return vmodl.query.PropertyCollector.ObjectSpec(obj=view, skip=True, selectSet=[traversal])
+
+
+def _filter(property_specs: list[Any], object_spec: Any) -> Any:
+    return vmodl.query.PropertyCollector.FilterSpec(
+        propSet=property_specs, objectSet=[object_spec], reportMissingObjectsInResults=True
+    )

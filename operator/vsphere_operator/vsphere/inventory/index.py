@@ -1,0 +1,329 @@
+"""The copy itself with its indexes. Lives on the event loop: nothing here waits, and nothing here calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from vsphere_operator.vsphere import morefs
+from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
+from vsphere_operator.vsphere.clone_spec import NetworkRef
+from vsphere_operator.vsphere.inventory import paths
+from vsphere_operator.vsphere.inventory.entities import (
+    Change,
+    ComputeCluster,
+    Datacenter,
+    Datastore,
+    DistributedPortgroup,
+    DistributedSwitch,
+    Entity,
+    Folder,
+    Host,
+    Network,
+    OpaqueNetwork,
+    ResourcePool,
+    StoragePod,
+    VmEntity,
+)
+from vsphere_operator.vsphere.morefs import MoRef
+
+Kind = type[Entity] | str
+
+_KINDS: dict[str, type[Entity]] = {
+    "VirtualMachine": VmEntity,
+    "Datacenter": Datacenter,
+    "Folder": Folder,
+    "StoragePod": StoragePod,
+    "Datastore": Datastore,
+    "Network": Network,
+    "DistributedVirtualPortgroup": DistributedPortgroup,
+    "OpaqueNetwork": OpaqueNetwork,
+    "DistributedVirtualSwitch": DistributedSwitch,
+    "ComputeResource": ComputeCluster,
+    "ClusterComputeResource": ComputeCluster,
+    "HostSystem": Host,
+    "ResourcePool": ResourcePool,
+}
+_DEPTH = 64
+"""More parents than any inventory has: a loop in what was read must not become one here."""
+
+
+class Inventory:
+    """What this user can see in one vCenter. Absence here is *not seen*: a proof needs a fresh look at the
+    MoRef.
+    """
+
+    def __init__(self) -> None:
+        self.synced = False
+        """True from the end of the first full read until the connection is lost."""
+        self.seen_at: float | None = None
+        """Event loop time of the last answer of the watch."""
+        self.root: MoRef | None = None
+        self._entities: dict[MoRef, Entity] = {}
+        self._children: dict[MoRef, dict[MoRef, None]] = {}
+        self._by_name: dict[str, dict[MoRef, None]] = {}
+        self._by_instance_uuid: dict[str, dict[MoRef, None]] = {}
+        self._unreadable: set[MoRef] = set()
+
+    # Reading
+
+    def __len__(self) -> int:
+        return len(self._entities)
+
+    def get(self, moref: MoRef) -> Entity | None:
+        return self._entities.get(moref)
+
+    def vm(self, moref: MoRef) -> VmEntity | None:
+        entity = self._entities.get(moref)
+        return entity if isinstance(entity, VmEntity) else None
+
+    def all(self, kind: Kind) -> list[Entity]:
+        wanted = _kind(kind)
+        return [e for e in self._entities.values() if isinstance(e, wanted)]
+
+    def children(self, moref: MoRef) -> list[Entity]:
+        """What lies directly in a folder, datacenter, compute cluster or pool."""
+        return [self._entities[m] for m in self._children.get(moref, ())]
+
+    def path(self, moref: MoRef) -> str | None:
+        """`/DC0/vm/x`; `None` if a part of the way is not visible. Slashes in names show as %2f."""
+        names: list[str] = []
+        for entity in self._upwards(moref):
+            if entity.moref == self.root:
+                return paths.join(names[::-1])
+            if entity.name is None:
+                return None
+            names.append(entity.name)
+        return None
+
+    def datacenter_of(self, moref: MoRef) -> Datacenter | None:
+        """The datacenter that an object lies in; a VM inside a vApp is found by its host."""
+        for entity in self._upwards(moref):
+            if isinstance(entity, Datacenter):
+                return entity
+            if isinstance(entity, VmEntity) and entity.parent is None and entity.host is not None:
+                return self.datacenter_of(entity.host)
+        return None
+
+    def _upwards(self, moref: MoRef) -> Iterable[Entity]:
+        current: MoRef | None = moref
+        for _ in range(_DEPTH):
+            entity = self._entities.get(current) if current is not None else None
+            if entity is None:
+                return
+            yield entity
+            current = entity.parent
+
+    def by_path(self, path: str) -> Answer[Entity]:
+        """The object at a full inventory path. `Unknown` while not synced or where a name may not be read."""
+        if not self.synced or self.root is None:
+            return Unknown(self._not_synced())
+        names = paths.split(path)
+        if not names:
+            return self._present(self.root)
+        found = [self.root]
+        for depth, name in enumerate(names):
+            below = [e for parent in found for e in self.children(parent)]
+            matches = [e.moref for e in below if e.name == name]
+            if not matches:
+                at = paths.join(names[:depth]) or "/"
+                if any(e.name is None for e in below):
+                    return Unknown(f"something in {at} may not be read by the vCenter user")
+                return Absent(f"{at} holds no {name!r} that the vCenter user can see")
+            found = matches
+        if len(found) > 1:
+            return Unknown(f"{paths.join(names)} names {len(found)} objects: {', '.join(found)}")
+        return self._present(found[0])
+
+    def _present(self, moref: MoRef) -> Answer[Entity]:
+        entity = self._entities.get(moref)
+        return Present(entity) if entity is not None else Unknown(f"{moref} has not been read yet")
+
+    def _not_synced(self) -> str:
+        return "the vCenter inventory has not been read yet"
+
+    def find(self, kind: Kind, name: str, *, datacenter: MoRef | None = None) -> list[Entity]:
+        """All of one kind with this name in a datacenter. `Network` finds port groups and opaque networks,
+        too.
+        """
+        wanted = _kind(kind)
+        named = (self._entities[m] for m in self._by_name.get(name, ()))
+        return [e for e in named if isinstance(e, wanted) and self._within(e, datacenter)]
+
+    def _within(self, entity: Entity, datacenter: MoRef | None) -> bool:
+        if datacenter is None:
+            return True
+        home = self.datacenter_of(entity.moref)
+        return home is not None and home.moref == datacenter
+
+    def lookup(self, kind: Kind, reference: str, *, datacenter: MoRef) -> Answer[Entity]:
+        """One object by what a person writes: a MoRef, a full inventory path or a name within the datacenter.
+
+        A VM's MoRef may be written as vCenter shows it, `vm-42`.
+        """
+        wanted = _kind(kind)
+        if not self.synced:
+            return Unknown(self._not_synced())
+        direct = self._by_reference(wanted, reference)
+        if direct is not None:
+            return direct
+        found = self.find(kind, paths.unescape(reference), datacenter=datacenter)
+        if len(found) > 1:
+            where = ", ".join(sorted(self.path(e.moref) or e.moref for e in found))
+            return Unknown(f"the name {reference} stands for {len(found)} objects ({where}): use a full path")
+        if not found:
+            return Absent(f"the datacenter has no {reference!r} that the vCenter user can see")
+        return Present(found[0])
+
+    def _by_reference(self, wanted: type[Entity], reference: str) -> Answer[Entity] | None:
+        if reference.startswith("/"):
+            answer = self.by_path(reference)
+            if isinstance(answer, Present) and not isinstance(answer.value, wanted):
+                return Absent(f"{reference} is a {morefs.kind_of(answer.value.moref)}")
+            return answer
+        candidates = [MoRef(reference), MoRef(f"VirtualMachine:{reference}")]
+        found = (self._entities.get(candidate) for candidate in candidates)
+        return next((Present(e) for e in found if isinstance(e, wanted)), None)
+
+    def datacenter(self, name_or_path: str) -> Answer[Datacenter]:
+        """A datacenter by name or path; datacenters may lie in folders."""
+        if not self.synced:
+            return Unknown(self._not_synced())
+        if "/" in name_or_path:
+            answer = self.by_path(name_or_path)
+            found = [answer.value] if isinstance(answer, Present) else []
+            if isinstance(answer, Unknown):
+                return answer
+        else:
+            found = self.find(Datacenter, name_or_path)
+        matches = [e for e in found if isinstance(e, Datacenter)]
+        if len(matches) > 1:
+            return Unknown(f"there are {len(matches)} datacenters named {name_or_path}: use a full path")
+        if not matches:
+            return Absent(f"there is no datacenter {name_or_path!r} that the vCenter user can see")
+        return Present(matches[0])
+
+    def compute_cluster(self, name_or_path: str, *, datacenter: MoRef) -> Answer[ComputeCluster]:
+        return cast(
+            "Answer[ComputeCluster]", self.lookup(ComputeCluster, name_or_path, datacenter=datacenter)
+        )
+
+    def resource_pool(self, name_or_path: str, *, cluster: MoRef) -> Answer[ResourcePool]:
+        """A pool by full path, by path below the cluster's root pool (`a/b`), or by name; `""`: the root
+        pool.
+        """
+        if not self.synced:
+            return Unknown(self._not_synced())
+        owner = self._entities.get(cluster)
+        if not isinstance(owner, ComputeCluster) or owner.root_pool is None:
+            return Unknown(f"the compute cluster {cluster} has not been read")
+        if not name_or_path:
+            return self._pool(owner.root_pool)
+        if name_or_path.startswith("/"):
+            answer = self.by_path(name_or_path)
+            return self._pool(answer.value.moref) if isinstance(answer, Present) else answer
+        names = paths.split(name_or_path)
+        if names[0] == "Resources":
+            names = names[1:]
+        found = [owner.root_pool]
+        for name in names:
+            found = [e.moref for m in found for e in self.children(m) if e.name == name]
+        if not found and len(names) == 1:
+            pools = [p for p in self.find(ResourcePool, names[0]) if isinstance(p, ResourcePool)]
+            found = [p.moref for p in pools if p.owner == cluster]
+        if len(found) > 1:
+            return Unknown(f"there are {len(found)} resource pools named {name_or_path}: use a full path")
+        if not found:
+            return Absent(
+                f"the compute cluster has no resource pool {name_or_path!r} that the vCenter user can see"
+            )
+        return self._pool(found[0])
+
+    def _pool(self, moref: MoRef) -> Answer[ResourcePool]:
+        entity = self._entities.get(moref)
+        if entity is None:
+            return Unknown(f"the resource pool {moref} has not been read")
+        if not isinstance(entity, ResourcePool):
+            return Absent(f"{self.path(moref) or moref} is no resource pool")
+        return Present(entity)
+
+    def network_ref(self, moref: MoRef) -> Answer[NetworkRef]:
+        """A network as a NIC names it. `Unknown` when its distributed switch may not be read."""
+        entity = self._entities.get(moref)
+        if not isinstance(entity, Network) or entity.name is None:
+            return Unknown(f"the network {moref} has not been read")
+        if isinstance(entity, OpaqueNetwork):
+            return Present(
+                NetworkRef(moref, entity.name, opaque_id=entity.opaque_id, opaque_type=entity.opaque_type)
+            )
+        if isinstance(entity, DistributedPortgroup):
+            switch = self._entities.get(entity.switch) if entity.switch is not None else None
+            if not isinstance(switch, DistributedSwitch) or switch.uuid is None:
+                return Unknown(
+                    f"the distributed switch of network {entity.name} may not be read by the vCenter user"
+                )
+            return Present(NetworkRef(moref, entity.name, portgroup_key=entity.key, switch_uuid=switch.uuid))
+        return Present(NetworkRef(moref, entity.name))
+
+    def vms_by_instance_uuid(self, uuid: str) -> list[VmEntity]:
+        """All VMs with this instanceUuid (several only when somebody registered a copy)."""
+        found = (self._entities[m] for m in self._by_instance_uuid.get(uuid.lower(), ()))
+        return [e for e in found if isinstance(e, VmEntity)]
+
+    # Writing, by the watch only
+
+    def apply(self, updates: Sequence[tuple[MoRef, Entity | None]]) -> list[Change]:
+        """Take over what the watch decoded; `None` means that the object left. Returns what really
+        changed.
+        """
+        changes: list[Change] = []
+        for moref, new in updates:
+            old = self._entities.get(moref)
+            if old == new:
+                continue
+            if old is not None:
+                self._unindex(old)
+            if new is not None:
+                self._entities[moref] = new
+                self._index(new)
+                changes.append(Change("entered" if old is None else "changed", moref, old, new))
+            else:
+                del self._entities[moref]
+                changes.append(Change("left", moref, old, None))
+        return changes
+
+    def morefs(self) -> list[MoRef]:
+        return list(self._entities)
+
+    def _index(self, entity: Entity) -> None:
+        if entity.parent is not None:
+            self._children.setdefault(entity.parent, {})[entity.moref] = None
+        if entity.name is not None:
+            self._by_name.setdefault(entity.name, {})[entity.moref] = None
+        if isinstance(entity, VmEntity) and entity.instance_uuid is not None:
+            self._by_instance_uuid.setdefault(entity.instance_uuid.lower(), {})[entity.moref] = None
+
+    def _unindex(self, entity: Entity) -> None:
+        if entity.parent is not None:
+            _discard(self._children, entity.parent, entity.moref)
+        if entity.name is not None:
+            _discard(self._by_name, entity.name, entity.moref)
+        if isinstance(entity, VmEntity) and entity.instance_uuid is not None:
+            _discard(self._by_instance_uuid, entity.instance_uuid.lower(), entity.moref)
+
+
+def _kind(kind: Kind) -> type[Entity]:
+    if isinstance(kind, type):
+        return kind
+    if kind not in _KINDS:
+        raise ValueError(f"unknown kind of inventory object: {kind}")
+    return _KINDS[kind]
+
+
+def _discard(index: dict[Any, dict[MoRef, None]], key: Any, moref: MoRef) -> None:
+    members = index.get(key)
+    if members is None:
+        return
+    members.pop(moref, None)
+    if not members:
+        del index[key]

@@ -1,0 +1,398 @@
+"""One thread a vCenter: logs in, reads everything once, then waits for changes; decodes, and hands over to
+the loop.
+
+It owns the connection's life: whatever goes wrong is told as a fault and tried again, and a lost session
+means a full read that only reports what is different.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from vsphere_operator.vsphere import identity, morefs, ownership
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, from_transport, from_vim
+from vsphere_operator.vsphere.inventory import filters
+from vsphere_operator.vsphere.inventory.entities import Entity, VmEntity
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.session.soap import TRANSPORT_ERRORS, SoapSession, TimedStub, operation_id
+from vsphere_operator.vsphere.tasks import PowerOnResult, TaskInfo, TaskRef
+from vsphere_operator.vsphere.vmomi import vim, vmodl
+
+logger = logging.getLogger(__name__)
+
+WAIT_SECONDS = 30
+"""How long vCenter holds an answer back when nothing changes. Keeps the session alive as well."""
+_READ_TIMEOUT = WAIT_SECONDS + 60.0
+_PAGE = 500
+"""Objects an answer."""
+_CHUNK = 200
+"""Entities handed to the event loop at once: applying that many takes about a millisecond."""
+_AHEAD = 16
+"""Chunks that may wait for the loop; then this thread waits for it."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_OP_ID = "userclusters-watch"
+
+EntityUpdate = tuple[MoRef, Entity | None]
+TaskUpdate = tuple[TaskRef, TaskInfo | None]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    instance_uuid: str
+    version: str
+    build: str
+    api_type: str
+
+
+class Sink(Protocol):
+    """The receiving side, called on the event loop only, in order."""
+
+    def begin(self, about: About, root: MoRef) -> None: ...
+    def entities(self, updates: Sequence[EntityUpdate]) -> None: ...
+    def recent_tasks(self, updates: Sequence[TaskUpdate]) -> None: ...
+    def followed_tasks(self, updates: Sequence[TaskUpdate]) -> None: ...
+    def complete(self) -> None: ...
+    def failed(self, fault: Fault) -> None: ...
+
+
+@dataclass
+class _Collector:
+    """What exists on the server for one watch; dies with the session at the latest."""
+
+    generation: int
+    stub: TimedStub
+    collector: Any
+    container: Any
+    tasks: Any
+    narrow: Any
+    roles: dict[str, str]
+    """Filter id -> `wide`, `narrow`, `recent`, `followed`."""
+
+
+class Watch:
+    def __init__(self, session: SoapSession, sink: Sink, loop: asyncio.AbstractEventLoop) -> None:
+        self._session = session
+        self._sink = sink
+        self._loop = loop
+        self._stop = threading.Event()
+        self._slots = threading.Semaphore(_AHEAD)
+        self._lock = threading.Lock()
+        self._followed: set[TaskRef] = set()
+        self._current: _Collector | None = None
+        self._entities: dict[MoRef, Entity] = {}
+        self._tasks: dict[tuple[str, TaskRef], dict[str, Any]] = {}
+        self._candidates: set[MoRef] = set()
+        self._thread = threading.Thread(target=self._run, name=f"watch-{session.where}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    # From other threads
+
+    def follow(self, ref: TaskRef) -> None:
+        """Add a task to the wait. One call; `VSphereError` if it fails, and then the next full read adds
+        it.
+        """
+        with self._lock:
+            self._followed.add(ref)
+            current = self._current
+        if current is None:
+            return
+        task = self._session.object(ref)
+        unresolved = self._session.call(
+            lambda _: self._list_view(current.tasks).ModifyListView(add=[task]), op_id=_OP_ID, mutating=False
+        )
+        if unresolved:
+            self._post(self._sink.followed_tasks, [(ref, None)])
+
+    def unfollow(self, ref: TaskRef) -> None:
+        with self._lock:
+            self._followed.discard(ref)
+            current = self._current
+        if current is not None:
+            task = self._session.object(ref)
+            self._session.call(
+                lambda _: self._list_view(current.tasks).ModifyListView(remove=[task]),
+                op_id=_OP_ID,
+                mutating=False,
+            )
+
+    def _list_view(self, view: Any) -> Any:
+        return self._session.object(morefs.of(view))
+
+    def stop(self) -> None:
+        """End the wait and the thread; blocks until it has ended or ten seconds are over."""
+        self._stop.set()
+        current = self._current
+        if current is not None:
+            collector = self._session.object(morefs.of(current.collector))
+            with contextlib.suppress(VSphereError):
+                self._session.call(lambda _: collector.CancelWaitForUpdates(), op_id=_OP_ID, mutating=False)
+        self._thread.join(timeout=5)
+        if self._thread.is_alive() and current is not None:
+            current.stub.abort()
+            self._thread.join(timeout=5)
+
+    # The thread
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                with operation_id(_OP_ID):
+                    self._watch()
+                pause = _FIRST_PAUSE
+                continue
+            except vim.fault.NotAuthenticated:
+                fault = self._relogin()
+                if fault is None:
+                    continue
+            except _Synced as interrupted:
+                pause, fault = _FIRST_PAUSE, interrupted.fault
+            except VSphereError as error:
+                fault = error.fault
+            except Exception as error:
+                fault = self._fault_of(error)
+            if self._stop.is_set():
+                break
+            self._post(self._sink.failed, fault)
+            slow = fault.fault_class in (FaultClass.CREDENTIALS, FaultClass.UNTRUSTED)
+            self._stop.wait(fault.retry_after if slow else pause * random.uniform(0.5, 1.0))  # noqa: S311
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        self._discard(self._current)
+
+    def _relogin(self) -> Fault | None:
+        """The session is gone: one login, and on with a full read."""
+        generation = self._current.generation if self._current is not None else self._session.generation
+        try:
+            self._session.renew(generation)
+        except VSphereError as error:
+            return error.fault
+        return None
+
+    def _fault_of(self, error: Exception) -> Fault:
+        if isinstance(error, vmodl.MethodFault):
+            return from_vim(error)
+        if isinstance(error, TRANSPORT_ERRORS):
+            return from_transport(error, where=self._session.where)
+        logger.error("The watch of %s failed (%s)", self._session.where, type(error).__name__, exc_info=error)
+        words = f"The inventory of {self._session.where} cannot be read because of an error in the operator."
+        return Fault(FaultClass.TRANSIENT, "InternalError", words, 30.0, type(error).__name__)
+
+    def _watch(self) -> None:
+        content = self._session.open()
+        current = self._set_up(content)
+        synced = False
+        try:
+            about = _about(content)
+            self._post(self._sink.begin, about, morefs.of(content.rootFolder))
+            version = ""
+            while not self._stop.is_set():
+                try:
+                    version, complete = self._next(current, version)
+                except vmodl.query.InvalidCollectorVersion:
+                    self._forget_everything()
+                    self._post(self._sink.begin, about, morefs.of(content.rootFolder))
+                    version = ""
+                    continue
+                synced = synced or complete
+        except vim.fault.NotAuthenticated:
+            raise
+        except vmodl.fault.RequestCanceled:
+            if not self._stop.is_set():
+                raise
+        except Exception as error:
+            # A watch that had come far enough begins its pauses anew.
+            raise (_Synced(self._fault_of(error)) if synced else error) from None
+
+    def _next(self, current: _Collector, version: str) -> tuple[str, bool]:
+        options = vmodl.query.PropertyCollector.WaitOptions(
+            maxWaitSeconds=WAIT_SECONDS, maxObjectUpdates=_PAGE
+        )
+        update = current.collector.WaitForUpdatesEx(version, options)
+        if update is None:
+            self._post(self._sink.complete)
+            return version, True
+        self._take_over(current, update)
+        complete = not update.truncated
+        if complete:
+            self._post(self._sink.complete)
+        return update.version, complete
+
+    # Setting up
+
+    def _set_up(self, content: Any) -> _Collector:
+        self._discard(self._current)
+        self._forget_everything()
+        stub = self._session.waiting_stub(_READ_TIMEOUT)
+        views = vim.view.ViewManager(content.viewManager._moId, stub)
+        shared = vmodl.query.PropertyCollector(content.propertyCollector._moId, stub)
+        generation = self._session.generation
+        collector = shared.CreatePropertyCollector()
+        container = views.CreateContainerView(content.rootFolder, filters.view_types(), True)
+        tasks, narrow = views.CreateListView(), views.CreateListView()
+        roles = {}
+        for role, spec in (
+            ("wide", filters.root_filter(content.rootFolder)),
+            ("wide", filters.wide_filter(container)),
+            ("narrow", filters.narrow_filter(narrow)),
+            ("recent", filters.recent_tasks_filter(content.taskManager)),
+            ("followed", filters.followed_tasks_filter(tasks)),
+        ):
+            roles[collector.CreateFilter(spec, False)._moId] = role
+        current = _Collector(generation, stub, collector, container, tasks, narrow, roles)
+        with self._lock:
+            self._current = current
+            followed = list(self._followed)
+        if followed:
+            refs = [self._session.object(ref, stub) for ref in followed]
+            gone = tasks.ModifyListView(add=refs)
+            self._post(self._sink.followed_tasks, [(morefs.of(ref), None) for ref in gone or ()])
+        return current
+
+    def _discard(self, old: _Collector | None) -> None:
+        """Give back what an interrupted watch left in a session that still lives."""
+        if old is None:
+            return
+        with self._lock:
+            self._current = None
+        if old.generation == self._session.generation:
+            with contextlib.suppress(vmodl.MethodFault, *TRANSPORT_ERRORS), operation_id(_OP_ID):
+                old.collector.DestroyPropertyCollector()
+                for view in (old.container, old.tasks, old.narrow):
+                    view.DestroyView()
+        old.stub.DropConnections()
+
+    def _forget_everything(self) -> None:
+        self._entities.clear()
+        self._tasks.clear()
+        self._candidates.clear()
+
+    # Decoding
+
+    def _take_over(self, current: _Collector, update: Any) -> None:
+        entities: dict[MoRef, Entity | None] = {}
+        tasks: dict[str, dict[TaskRef, TaskInfo | None]] = {"recent": {}, "followed": {}}
+        for filter_update in update.filterSet:
+            role = current.roles.get(filter_update.filter._moId, "")
+            for item in filter_update.objectSet:
+                moref = morefs.of(item.obj)
+                changes = {change.name: change.val for change in item.changeSet}
+                if role in tasks:
+                    tasks[role][moref] = self._task(role, moref, item.kind, changes)
+                elif not (role == "narrow" and item.kind == "leave"):
+                    entities[moref] = self._entity(moref, item.kind, changes)
+        for chunk in _chunks(list(entities.items())):
+            self._post(self._sink.entities, chunk)
+        for role, receive in (("recent", self._sink.recent_tasks), ("followed", self._sink.followed_tasks)):
+            if tasks[role]:
+                self._post(receive, list(tasks[role].items()))
+        self._look_closer(current, entities)
+
+    def _entity(self, moref: MoRef, kind: str, changes: dict[str, Any]) -> Entity | None:
+        if kind == "leave":
+            self._entities.pop(moref, None)
+            self._candidates.discard(moref)
+            return None
+        wsdl = morefs.kind_of(moref)
+        entity = self._entities.get(moref)
+        if entity is None:
+            found = filters.decoder_of(wsdl)
+            entity = (found[0] if found is not None else Entity)(moref)
+        fields = filters.field_changes(wsdl, changes)
+        marks = {filters.MARK_PATHS[p]: v for p, v in changes.items() if p in filters.MARK_PATHS}
+        if marks and isinstance(entity, VmEntity):
+            merged = {**entity.extra_config, **marks}
+            fields["extra_config"] = {key: str(merged[key]) for key in ownership.KEYS if merged.get(key)}
+        entity = replace(entity, **fields)
+        self._entities[moref] = entity
+        return entity
+
+    def _task(self, role: str, ref: TaskRef, kind: str, changes: dict[str, Any]) -> TaskInfo | None:
+        if kind == "leave":
+            self._tasks.pop((role, ref), None)
+            return None
+        known = self._tasks.setdefault((role, ref), {})
+        known.update(changes)
+        return decode_task(ref, known)
+
+    def _look_closer(self, current: _Collector, entities: dict[MoRef, Entity | None]) -> None:
+        """VMs that may be ours join the narrow filter."""
+        new = [
+            moref
+            for moref, entity in entities.items()
+            if isinstance(entity, VmEntity)
+            and moref not in self._candidates
+            and entity.instance_uuid is not None
+            and identity.may_be_ours(entity.instance_uuid)
+        ]
+        if new:
+            self._candidates.update(new)
+            current.narrow.ModifyListView(add=[self._session.object(moref, current.stub) for moref in new])
+
+    # Handing over
+
+    def _post(self, receive: Callable[..., None], *arguments: Any) -> None:
+        while not self._slots.acquire(timeout=1):
+            if self._stop.is_set():
+                return
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, receive, arguments)
+        except RuntimeError:
+            # The loop is closed: there is nobody left to tell.
+            self._stop.set()
+
+    def _deliver(self, receive: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self._slots.release()
+        receive(*arguments)
+
+
+class _Synced(Exception):  # noqa: N818
+    """A watch that had read everything was interrupted."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def _about(content: Any) -> About:
+    about = content.about
+    return About(about.instanceUuid or "", about.version, about.build, about.apiType)
+
+
+def decode_task(ref: TaskRef, properties: dict[str, Any]) -> TaskInfo:
+    entity, error = properties.get("info.entity"), properties.get("info.error")
+    return TaskInfo(
+        ref=ref,
+        description_id=properties.get("info.descriptionId") or "",
+        entity=None if entity is None else morefs.of(entity),
+        state=str(properties.get("info.state") or "queued"),
+        queued_at=properties.get("info.queueTime"),
+        progress=properties.get("info.progress"),
+        result=_result(properties.get("info.result")),
+        fault=None if error is None else from_vim(error),
+    )
+
+
+def _result(result: Any) -> MoRef | PowerOnResult | None:
+    if isinstance(result, vim.cluster.PowerOnVmResult):
+        return PowerOnResult(
+            tuple(
+                (morefs.of(a.vm), None if a.task is None else morefs.of(a.task))
+                for a in result.attempted or ()
+            ),
+            tuple((morefs.of(n.vm), from_vim(n.fault)) for n in result.notAttempted or ()),
+        )
+    return morefs.of(result) if getattr(result, "_moId", None) else None
+
+
+def _chunks(items: list[EntityUpdate]) -> Iterator[list[EntityUpdate]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]

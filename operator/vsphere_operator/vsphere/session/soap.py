@@ -1,0 +1,248 @@
+"""The SOAP session: one login, shared by the calls of all threads and by the watch.
+
+Logs in again only on `NotAuthenticated`, which says that nothing was executed. A connection error never
+repeats a call that changes something: whoever asked has to look first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import select
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+from xml.parsers.expat import ExpatError
+
+from vsphere_operator.vsphere import morefs
+from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
+from vsphere_operator.vsphere.faults import VSphereError, from_transport, from_vim
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.session.gate import LoginGate
+from vsphere_operator.vsphere.vmomi import SoapStubAdapter, get_request_context, managed_type, vim, vmodl
+
+R = TypeVar("R")
+
+# Every vCenter from 7.0 on speaks this version, so no probe is needed, and answers hold only types known
+# here.
+_API_VERSION = "vim.version.v7_0"
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+_IDLE_SECONDS = 50
+"""Idle connections are closed before the proxies of a vCenter do it."""
+
+TRANSPORT_ERRORS = (OSError, http.client.HTTPException, ExpatError)
+
+
+class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is untyped
+    """A connection pool with separate limits for connecting and reading, that can be cut off from another
+    thread.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, user_agent: str, read_timeout: float, pool_size: int) -> None:
+        super().__init__(
+            url=f"{endpoint.base_url}/sdk",
+            version=_API_VERSION,
+            sslContext=endpoint.tls_context(),
+            httpConnectionTimeout=CONNECT_TIMEOUT,
+            connectionPoolTimeout=_IDLE_SECONDS,
+            poolSize=pool_size,
+            customHeaders={"User-Agent": user_agent},
+        )
+        self._read_timeout = read_timeout
+        self._busy: set[Any] = set()
+
+    def GetConnection(self) -> Any:  # noqa: N802  # pyVmomi's name
+        connection = super().GetConnection()
+        while _was_dropped(connection):
+            connection.close()
+            connection = super().GetConnection()
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(self._read_timeout)
+        self._busy.add(connection)
+        return connection
+
+    def ReturnConnection(self, conn: Any) -> None:  # noqa: N802
+        self._busy.discard(conn)
+        super().ReturnConnection(conn)
+
+    def DropConnections(self) -> None:  # noqa: N802
+        self._busy = {c for c in self._busy if c.sock is not None}
+        super().DropConnections()
+
+    def abort(self) -> None:
+        """Cut the calls that are waiting for an answer."""
+        for connection in list(self._busy):
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(2)
+
+
+def _was_dropped(connection: Any) -> bool:
+    """Whether the server closed an idle connection: then it has something (its end) to read before we
+    asked.
+    """
+    if connection.sock is None:
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        readable, _, _ = select.select([connection.sock], [], [], 0)
+        return bool(readable)
+    return True
+
+
+class SoapSession:
+    """One login of one user at one vCenter. Safe for threads; every method may block within its time
+    limits.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        user_agent: str,
+        gate: LoginGate,
+        pool_size: int = 4,
+    ) -> None:
+        self.endpoint = endpoint
+        self._credentials = credentials
+        self._user_agent = user_agent
+        self._gate = gate
+        self._pool_size = pool_size
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._stub: TimedStub | None = None
+        self._content: Any = None
+        self._closed = False
+
+    @property
+    def where(self) -> str:
+        return self.endpoint.authority
+
+    def open(self) -> Any:
+        """The service content, after a login if there was none. `VSphereError` if that fails."""
+        with self._lock:
+            if self._closed:
+                raise VSphereError(from_transport(ConnectionError(), where=self.where))
+            if self._content is None:
+                self._login()
+            return self._content
+
+    def renew(self, stale: int) -> None:
+        """Log in again, unless another thread has done so since generation `stale`."""
+        with self._lock:
+            if self._generation == stale and not self._closed:
+                self._content = None
+                self._login()
+
+    @property
+    def generation(self) -> int:
+        """Counts the logins: what belongs to a session (views, collectors) dies with its generation."""
+        return self._generation
+
+    def _login(self) -> None:
+        def login() -> Any:
+            with self._faults(mutating=False):
+                if self._stub is None:
+                    self._stub = self._new_stub(READ_TIMEOUT, self._pool_size)
+                self._stub.SetSessionId(None)
+                content = vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
+                content.sessionManager.Login(self._credentials.username, self._credentials.password, "en")
+                return content
+
+        self._content = self._gate.attempt(self.endpoint, self._credentials, login)
+        self._generation += 1
+
+    def _new_stub(self, read_timeout: float, pool_size: int) -> TimedStub:
+        return TimedStub(
+            self.endpoint, user_agent=self._user_agent, read_timeout=read_timeout, pool_size=pool_size
+        )
+
+    def waiting_stub(self, read_timeout: float) -> TimedStub:
+        """A stub on the same session with its own connection and a longer read limit, for one waiting
+        thread.
+        """
+        self.open()
+        stub = self._new_stub(read_timeout, 1)
+        stub.cookie = self.cookie
+        return stub
+
+    @property
+    def cookie(self) -> str:
+        """The session's Cookie header."""
+        return self._stub.cookie if self._stub is not None else ""
+
+    def object(self, moref: MoRef, stub: Any = None) -> Any:
+        """The managed object of a reference, to call methods on. Costs no call."""
+        kind = managed_type(morefs.kind_of(moref))
+        return kind(morefs.id_of(moref), stub or self._stub)
+
+    def call(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
+        """Run `function(content)`; its calls carry the opID. `VSphereError` is all that it raises for
+        vCenter's part.
+        """
+        content = self.open()
+        generation = self._generation
+        with operation_id(op_id):
+            try:
+                return self._once(function, content, mutating)
+            except vim.fault.NotAuthenticated:
+                self.renew(generation)
+            with self._faults(mutating):
+                return function(self.open())
+
+    def _once(self, function: Callable[[Any], R], content: Any, mutating: bool) -> R:
+        try:
+            with self._faults(mutating, let_through=vim.fault.NotAuthenticated):
+                return function(content)
+        except VSphereError as error:
+            # A kept-alive connection may have died; reading twice harms nobody. A slow vCenter is not asked
+            # twice.
+            if mutating or not isinstance(error.__cause__, ConnectionError | http.client.HTTPException):
+                raise
+        with self._faults(mutating, let_through=vim.fault.NotAuthenticated):
+            return function(content)
+
+    @contextlib.contextmanager
+    def _faults(self, mutating: bool, let_through: Any = ()) -> Iterator[None]:
+        try:
+            yield
+        except VSphereError:
+            raise
+        except vmodl.MethodFault as error:
+            if let_through and isinstance(error, let_through):
+                raise
+            raise VSphereError(from_vim(error)) from _without_details(error)
+        except TRANSPORT_ERRORS as error:
+            raise VSphereError(from_transport(error, where=self.where, mutating=mutating)) from error
+
+    def close(self, *, op_id: str) -> None:
+        """Log out. Never raises: a session that cannot be closed ends by itself."""
+        with self._lock:
+            self._closed = True
+            content, stub = self._content, self._stub
+            self._content = None
+        if content is not None and stub is not None:
+            with operation_id(op_id), contextlib.suppress(vmodl.MethodFault, *TRANSPORT_ERRORS):
+                content.sessionManager.Logout()
+        if stub is not None:
+            stub.DropConnections()
+
+
+@contextlib.contextmanager
+def operation_id(op_id: str) -> Iterator[None]:
+    """Name this thread's calls in vCenter's logs. pyVmomi keeps the context by thread, so it must not stay
+    behind.
+    """
+    context = get_request_context()
+    context["operationID"] = op_id
+    try:
+        yield
+    finally:
+        context.pop("operationID", None)
+
+
+def _without_details(error: Any) -> Exception:
+    """The fault's type only: its text form prints whole specifications, and they may hold bootstrap data."""
+    return RuntimeError(type(error).__name__)

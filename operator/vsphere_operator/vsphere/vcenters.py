@@ -1,0 +1,292 @@
+"""The vCenters that this process talks to: one connection a (endpoint, credential version), shared by all
+clusters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vsphere_operator.vsphere.calls import CallMetrics, Calls
+from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
+from vsphere_operator.vsphere.faults import Fault, VSphereError
+from vsphere_operator.vsphere.files import Files
+from vsphere_operator.vsphere.folders import Folders
+from vsphere_operator.vsphere.inventory.entities import Change
+from vsphere_operator.vsphere.inventory.index import Inventory
+from vsphere_operator.vsphere.inventory.watch import About, EntityUpdate, TaskUpdate, Watch
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.session.automation import Automation
+from vsphere_operator.vsphere.session.gate import LoginGate
+from vsphere_operator.vsphere.session.soap import SoapSession
+from vsphere_operator.vsphere.tags import Tags
+from vsphere_operator.vsphere.tasks import Tasks
+from vsphere_operator.vsphere.vms import VirtualMachines
+
+logger = logging.getLogger(__name__)
+
+RETIRE_SECONDS = 60.0
+"""How long a connection that nobody wants any more is kept for what still runs on it."""
+_SWEEP = 200
+_SESSION_OP_ID = "userclusters-session"
+
+
+@dataclass(frozen=True, slots=True)
+class VCenterId:
+    """Which vCenter, as whom: safe to log."""
+
+    host: str
+    endpoint_key: str
+    username: str
+    credentials_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """MoRefs mean something on this `instance_uuid` only."""
+
+    instance_uuid: str
+    version: str
+    build: str
+    api_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    fault: Fault
+
+
+ConnectionState: TypeAlias = Connecting | Connected | Unavailable
+
+
+class VCenter:
+    """One vCenter as one user. Reads are attributes and never block; operations are `async` and raise
+    `VSphereError`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        on_change: Callable[[VCenter, Sequence[Change]], None],
+        user_agent: str,
+        gate: LoginGate,
+        metrics: CallMetrics | None,
+    ) -> None:
+        self.id = VCenterId(endpoint.authority, endpoint.key, credentials.username, credentials.version)
+        self.endpoint = endpoint
+        self.state: ConnectionState = Connecting()
+        self.inventory = Inventory()
+        self._loop = asyncio.get_running_loop()
+        self._on_change = on_change
+        self._instance_uuid = ""
+        self._seen: set[MoRef] | None = None
+        self._muted = False
+        self._session = SoapSession(endpoint, credentials, user_agent=user_agent, gate=gate)
+        self._automation = Automation(endpoint, credentials, user_agent=user_agent, gate=gate)
+        self._calls = Calls(self._session, self._automation, metrics)
+        self._watch = Watch(self._session, self, self._loop)
+        self.tasks = Tasks(self._subscribe, self._unsubscribe)
+        self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
+        self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
+        self.tags = Tags(self._calls)
+        self.files = Files(self._calls, self.tasks)
+        self._watch.start()
+
+    def __repr__(self) -> str:
+        return f"<VCenter {self.id.host} as {self.id.username}, {type(self.state).__name__}>"
+
+    @property
+    def instance_uuid(self) -> str | None:
+        """`about.instanceUuid` of the vCenter that was last connected; `None` before the first time."""
+        return self._instance_uuid or None
+
+    @property
+    def ready(self) -> bool:
+        """Connected, and the inventory is a current copy."""
+        return isinstance(self.state, Connected) and self.inventory.synced
+
+    def _subscribe(self, ref: MoRef) -> None:
+        self._calls.background(lambda: self._watch.follow(ref))
+
+    def _unsubscribe(self, ref: MoRef) -> None:
+        self._calls.background(lambda: self._watch.unfollow(ref))
+
+    # The watch tells (on the event loop)
+
+    def begin(self, about: About, root: MoRef) -> None:
+        self._instance_uuid = about.instance_uuid
+        self.inventory.root = root
+        self.inventory.synced = False
+        self._seen = set()
+        self.tasks.restart_recent()
+        self._set_state(Connected(about.instance_uuid, about.version, about.build, about.api_type))
+
+    def entities(self, updates: Sequence[EntityUpdate]) -> None:
+        if self._seen is not None:
+            self._seen.update(moref for moref, entity in updates if entity is not None)
+        self._emit(self.inventory.apply(updates))
+
+    def recent_tasks(self, updates: Sequence[TaskUpdate]) -> None:
+        self.tasks.apply_recent(updates)
+
+    def followed_tasks(self, updates: Sequence[TaskUpdate]) -> None:
+        self._emit(self.tasks.apply_followed(updates))
+
+    def complete(self) -> None:
+        self.inventory.seen_at = self._loop.time()
+        if self._seen is None:
+            return
+        gone = [moref for moref in self.inventory.morefs() if moref not in self._seen]
+        self._seen = None
+        for start in range(0, len(gone), _SWEEP):
+            self._emit(self.inventory.apply([(moref, None) for moref in gone[start : start + _SWEEP]]))
+        self.inventory.synced = True
+        self._emit([Change("state")])
+
+    def failed(self, fault: Fault) -> None:
+        self.inventory.synced = False
+        self._set_state(Unavailable(fault))
+
+    def _set_state(self, state: ConnectionState) -> None:
+        if state != self.state:
+            logger.info("vCenter %s as %s: %s", self.id.host, self.id.username, _words(state))
+        self.state = state
+        self._emit([Change("state")])
+
+    def _emit(self, changes: Sequence[Change]) -> None:
+        if changes and not self._muted:
+            self._on_change(self, changes)
+
+    def mute(self) -> None:
+        """Tell no more changes: a successor does."""
+        self._muted = True
+
+    async def close(self) -> None:
+        """End the wait, let running calls end, log out of both sessions."""
+        self.mute()
+        await asyncio.to_thread(self._watch.stop)
+        await self._calls.close()
+        await asyncio.to_thread(self._automation.close, op_id=_SESSION_OP_ID)
+        await asyncio.to_thread(self._session.close, op_id=_SESSION_OP_ID)
+
+
+def _words(state: ConnectionState) -> str:
+    if isinstance(state, Unavailable):
+        return state.fault.message
+    if isinstance(state, Connected):
+        return f"connected, version {state.version}"
+    return "connecting"
+
+
+class VCenters:
+    """All of them. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        on_change: Callable[[VCenter, Sequence[Change]], None],
+        user_agent: str,
+        metrics: CallMetrics | None = None,
+        retire_seconds: float = RETIRE_SECONDS,
+    ) -> None:
+        self._on_change = on_change
+        self._user_agent = user_agent
+        self._metrics = metrics
+        self._retire_seconds = retire_seconds
+        self._gate = LoginGate()
+        self._pool: dict[tuple[Endpoint, Credentials], VCenter] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._retiring: dict[VCenter, asyncio.TimerHandle] = {}
+        self._checked: dict[tuple[Endpoint, Credentials], tuple[Fault | None, float]] = {}
+        self._checks: dict[tuple[Endpoint, Credentials], asyncio.Lock] = {}
+        self._check_threads = ThreadPoolExecutor(2, thread_name_prefix="login-check")
+
+    def __iter__(self) -> Iterator[VCenter]:
+        return iter(list(self._pool.values()))
+
+    def get(self, endpoint: Endpoint, credentials: Credentials) -> VCenter:
+        """The connection of these credentials. Never blocks: the first time it begins to connect in its
+        threads.
+        """
+        key = (endpoint, credentials)
+        found = self._pool.get(key)
+        if found is None:
+            found = self._pool[key] = VCenter(
+                endpoint,
+                credentials,
+                on_change=self._on_change,
+                user_agent=self._user_agent,
+                gate=self._gate,
+                metrics=self._metrics,
+            )
+        return found
+
+    async def check_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
+        """Whether a user for whom no session is kept can log in: one login and logout a credential version.
+
+        A success is remembered for good, a refusal for 15 minutes, anything else for the fault's
+        `retry_after`.
+        """
+        key = (endpoint, credentials)
+        kept = self._pool.get(key)
+        if kept is not None and isinstance(kept.state, Connected):
+            return None
+        async with self._checks.setdefault(key, asyncio.Lock()):
+            fault, until = self._checked.get(key, (None, 0.0))
+            if until > time.monotonic():
+                return fault
+            loop = asyncio.get_running_loop()
+            fault = await loop.run_in_executor(self._check_threads, self._try_login, endpoint, credentials)
+            remember = float("inf") if fault is None else fault.retry_after
+            self._checked[key] = (fault, time.monotonic() + remember)
+            return fault
+
+    def _try_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
+        session = SoapSession(
+            endpoint, credentials, user_agent=self._user_agent, gate=self._gate, pool_size=1
+        )
+        try:
+            session.open()
+        except VSphereError as error:
+            return error.fault
+        session.close(op_id=_SESSION_OP_ID)
+        return None
+
+    def retain(self, in_use: set[VCenterId]) -> None:
+        """Let go of all others: no more changes from them, and a logout once what runs there had time to
+        end.
+        """
+        for key, vcenter in list(self._pool.items()):
+            if vcenter.id in in_use:
+                continue
+            del self._pool[key]
+            vcenter.mute()
+            loop = asyncio.get_running_loop()
+            self._retiring[vcenter] = loop.call_later(self._retire_seconds, self._retire, vcenter)
+
+    def _retire(self, vcenter: VCenter) -> None:
+        self._retiring.pop(vcenter, None)
+        task = asyncio.ensure_future(vcenter.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Log out everywhere. Waits for running calls, which all have time limits."""
+        for vcenter, timer in list(self._retiring.items()):
+            timer.cancel()
+            self._retire(vcenter)
+        vcenters, self._pool = list(self._pool.values()), {}
+        await asyncio.gather(*(vcenter.close() for vcenter in vcenters), *self._closing)
+        await asyncio.to_thread(self._check_threads.shutdown, wait=True, cancel_futures=True)

@@ -1,0 +1,279 @@
+"""A virtual machine read fresh in one call: what decisions about its hardware, identity and files need.
+
+Devices keep the object that vCenter sent (`device`), because an edit has to send back what must not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsphere_operator.vsphere import morefs
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.vmomi import vim
+
+PATHS = (
+    "name",
+    "parent",
+    "resourcePool",
+    "datastore",
+    "snapshot",
+    "config.annotation",
+    "config.changeVersion",
+    "config.extraConfig",
+    "config.files.vmPathName",
+    "config.guestId",
+    "config.hardware.device",
+    "config.hardware.memoryMB",
+    "config.hardware.numCPU",
+    "config.hardware.numCoresPerSocket",
+    "config.instanceUuid",
+    "config.template",
+    "config.uuid",
+    "config.vAppConfig",
+    "config.version",
+    "runtime.connectionState",
+    "runtime.host",
+    "runtime.powerState",
+)
+
+_MIB = 1024 * 1024
+GIB = 1024 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A virtual disk. `files` is its chain, its own file first, then what it is based on (linked clone,
+    snapshot).
+    """
+
+    key: int
+    controller_key: int
+    unit_number: int
+    capacity_bytes: int
+    backing_uuid: str | None
+    files: tuple[str, ...]
+    fcd_id: str | None = None
+    """Set on a first-class disk: a volume with a life of its own."""
+    device: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def file(self) -> str:
+        """`[datastore] path` of the disk's own file."""
+        return self.files[0] if self.files else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    key: int
+    mac: str | None
+    network: MoRef | None
+    """The standard network, the distributed port group (`DistributedVirtualPortgroup:<key>`), or neither
+    known.
+    """
+    device: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CdRom:
+    key: int
+    controller_key: int
+    iso_path: str | None
+    connected: bool
+    device: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """An IDE or SATA controller and the keys of what hangs on it."""
+
+    key: int
+    kind: str
+    bus_number: int
+    devices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Floppy:
+    key: int
+    device: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VAppProperty:
+    key: int
+    id: str
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class VApp:
+    properties: tuple[VAppProperty, ...]
+    transports: tuple[str, ...]
+    """`iso`, `com.vmware.guestInfo`: how the OVF environment reaches the guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmDetails:
+    """One look at a VM. While it is being cloned `config` is unset: `config_ready` is False, and nothing is
+    decided.
+    """
+
+    moref: MoRef
+    name: str
+    config_ready: bool
+    parent: MoRef | None = None
+    resource_pool: MoRef | None = None
+    host: MoRef | None = None
+    datastores: tuple[MoRef, ...] = ()
+    template: bool = False
+    instance_uuid: str | None = None
+    bios_uuid: str | None = None
+    change_version: str | None = None
+    vm_path_name: str | None = None
+    annotation: str = ""
+    guest_id: str = ""
+    hardware_version: int = 0
+    cpus: int = 0
+    cores_per_socket: int = 1
+    memory_mib: int = 0
+    power_state: str = "poweredOff"
+    """Stale unless `connection_state` is `connected`."""
+    connection_state: str = "connected"
+    has_snapshot: bool = False
+    extra_config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Without a guarantee of being free of secrets: kept out of `repr`."""
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    cdroms: tuple[CdRom, ...] = ()
+    controllers: tuple[Controller, ...] = ()
+    floppies: tuple[Floppy, ...] = ()
+    vapp: VApp | None = None
+
+    @property
+    def directory(self) -> str | None:
+        """`[datastore] directory` in which the VM really lives (an object id on vSAN, the old name after a
+        rename).
+        """
+        return self.vm_path_name.rpartition("/")[0] if self.vm_path_name else None
+
+    @property
+    def proven_off(self) -> bool:
+        return self.connection_state == "connected" and self.power_state == "poweredOff"
+
+
+def decode(moref: MoRef, properties: Mapping[str, Any]) -> VmDetails:
+    """Turn the properties of `PATHS` into details. Unset properties are simply missing."""
+    get = properties.get
+    devices = list(get("config.hardware.device") or ())
+    return VmDetails(
+        moref=moref,
+        name=get("name") or "",
+        config_ready=get("config.instanceUuid") is not None and get("config.hardware.device") is not None,
+        parent=_ref(get("parent")),
+        resource_pool=_ref(get("resourcePool")),
+        host=_ref(get("runtime.host")),
+        datastores=tuple(morefs.of(d) for d in get("datastore") or ()),
+        template=bool(get("config.template")),
+        instance_uuid=get("config.instanceUuid"),
+        bios_uuid=get("config.uuid"),
+        change_version=get("config.changeVersion"),
+        vm_path_name=get("config.files.vmPathName"),
+        annotation=get("config.annotation") or "",
+        guest_id=get("config.guestId") or "",
+        hardware_version=_hardware_version(get("config.version")),
+        cpus=get("config.hardware.numCPU") or 0,
+        cores_per_socket=get("config.hardware.numCoresPerSocket") or 1,
+        memory_mib=get("config.hardware.memoryMB") or 0,
+        power_state=str(get("runtime.powerState") or "poweredOff"),
+        connection_state=str(get("runtime.connectionState") or "connected"),
+        has_snapshot=get("snapshot") is not None,
+        extra_config={o.key: str(o.value) for o in get("config.extraConfig") or ()},
+        disks=_disks(devices),
+        nics=tuple(_nic(d) for d in devices if isinstance(d, vim.vm.device.VirtualEthernetCard)),
+        cdroms=tuple(_cdrom(d) for d in devices if isinstance(d, vim.vm.device.VirtualCdrom)),
+        controllers=tuple(c for c in map(_controller, devices) if c is not None),
+        floppies=tuple(Floppy(d.key, d) for d in devices if isinstance(d, vim.vm.device.VirtualFloppy)),
+        vapp=_vapp(get("config.vAppConfig")),
+    )
+
+
+def _ref(managed_object: Any) -> MoRef | None:
+    return None if managed_object is None else morefs.of(managed_object)
+
+
+def _hardware_version(version: str | None) -> int:
+    digits = (version or "").removeprefix("vmx-")
+    return int(digits) if digits.isdigit() else 0
+
+
+def _disks(devices: list[Any]) -> tuple[Disk, ...]:
+    """The disks in the order in which a BIOS would boot them: by controller, then by unit."""
+    disks = [_disk(d) for d in devices if isinstance(d, vim.vm.device.VirtualDisk)]
+    return tuple(sorted(disks, key=lambda d: (d.controller_key, d.unit_number, d.key)))
+
+
+def _disk(device: Any) -> Disk:
+    files: list[str] = []
+    backing = device.backing
+    while backing is not None:
+        name = getattr(backing, "fileName", None)
+        if name:
+            files.append(name)
+        backing = getattr(backing, "parent", None)
+    fcd = getattr(device, "vDiskId", None)
+    return Disk(
+        key=device.key,
+        controller_key=device.controllerKey or 0,
+        unit_number=device.unitNumber or 0,
+        capacity_bytes=device.capacityInBytes or (device.capacityInKB or 0) * 1024,
+        backing_uuid=getattr(device.backing, "uuid", None),
+        files=tuple(files),
+        fcd_id=None if fcd is None else fcd.id,
+        device=device,
+    )
+
+
+def _nic(device: Any) -> Nic:
+    backing = device.backing
+    network: MoRef | None = None
+    if isinstance(backing, vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo):
+        if backing.port is not None and backing.port.portgroupKey:
+            # A port group's key is its managed object id.
+            network = morefs.join("DistributedVirtualPortgroup", backing.port.portgroupKey)
+    elif isinstance(backing, vim.vm.device.VirtualEthernetCard.NetworkBackingInfo):
+        network = _ref(backing.network)
+    return Nic(key=device.key, mac=device.macAddress, network=network, device=device)
+
+
+def _cdrom(device: Any) -> CdRom:
+    iso = isinstance(device.backing, vim.vm.device.VirtualCdrom.IsoBackingInfo)
+    return CdRom(
+        key=device.key,
+        controller_key=device.controllerKey or 0,
+        iso_path=device.backing.fileName if iso else None,
+        connected=bool(device.connectable is not None and device.connectable.connected),
+        device=device,
+    )
+
+
+def _controller(device: Any) -> Controller | None:
+    if isinstance(device, vim.vm.device.VirtualIDEController):
+        kind = "ide"
+    elif isinstance(device, vim.vm.device.VirtualSATAController):
+        kind = "sata"
+    else:
+        return None
+    return Controller(device.key, kind, device.busNumber, tuple(device.device or ()))
+
+
+def _vapp(config: Any) -> VApp | None:
+    if config is None:
+        return None
+    properties = tuple(
+        VAppProperty(p.key, p.id or "", p.type or "string", p.value or p.defaultValue or "")
+        for p in config.property or ()
+    )
+    return VApp(properties, tuple(config.ovfEnvironmentTransport or ()))

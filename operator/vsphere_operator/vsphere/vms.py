@@ -1,0 +1,125 @@
+"""Operations on virtual machines. Each starts one task and returns its reference; none waits for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vsphere_operator.vsphere import clone_spec, morefs, placement
+from vsphere_operator.vsphere.answers import Answer
+from vsphere_operator.vsphere.calls import Calls, answer, properties
+from vsphere_operator.vsphere.clone_spec import CloneRequest, NetworkRef
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, invalid
+from vsphere_operator.vsphere.inventory import Host, Inventory
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.tasks import TaskRef, Tasks
+from vsphere_operator.vsphere.vm_details import PATHS, VmDetails, decode
+from vsphere_operator.vsphere.vmomi import vim
+
+__all__ = ["CloneRequest", "NetworkRef", "VirtualMachines", "VmDetails"]
+
+
+class VirtualMachines:
+    def __init__(
+        self, calls: Calls, inventory: Inventory, tasks: Tasks, instance_uuid: Callable[[], str]
+    ) -> None:
+        self._calls = calls
+        self._inventory = inventory
+        self._tasks = tasks
+        self._instance_uuid = instance_uuid
+
+    async def read(self, moref: MoRef, *, op_id: str) -> Answer[VmDetails]:
+        """Everything that decisions about this VM need, read now, in one call. Never raises
+        `VSphereError`.
+        """
+
+        async def reading() -> VmDetails:
+            found = await self._calls.soap(
+                lambda content: properties(content, self._object(moref), PATHS),
+                op_id=op_id,
+                mutating=False,
+            )
+            return decode(moref, found)
+
+        return await answer(reading, moref=moref, instance_uuid=self._instance_uuid())
+
+    async def clone(self, request: CloneRequest, *, op_id: str) -> TaskRef:
+        """Clone a template with everything in the spec; the VM stays powered off.
+
+        The task's result is the new VM. A terminal `VSphereError` before any call if the template does not
+        fit.
+        """
+        clone_spec.build(request)
+
+        def start(_: Any) -> Any:
+            folder, source = self._object(request.folder), self._object(request.template)
+            return source.CloneVM_Task(
+                folder=folder, name=request.name, spec=clone_spec.build(request, source._stub)
+            )
+
+        return await self._task(start, op_id)
+
+    async def attach_iso(self, details: VmDetails, iso_path: str, *, op_id: str) -> TaskRef:
+        """Put an ISO file (`[datastore] dir/file.iso`) into the CD-ROM drive, connected at power-on."""
+        return await self._reconfigure(details, clone_spec.insert_iso(details, iso_path), op_id)
+
+    async def eject_iso(self, details: VmDetails, *, op_id: str) -> TaskRef:
+        """Empty the CD-ROM drive."""
+        return await self._reconfigure(details, clone_spec.eject_iso(details), op_id)
+
+    async def detach_disks(self, details: VmDetails, keys: Iterable[int], *, op_id: str) -> TaskRef:
+        """Take disks off the VM and keep their files; a `CONFLICT` fault if the VM changed since it was
+        read.
+        """
+        wanted = set(keys)
+        disks = tuple(disk for disk in details.disks if disk.key in wanted)
+        if {disk.key for disk in disks} != wanted:
+            raise invalid("DiskUnknown", f"{details.name} has no disk with one of the keys {sorted(wanted)}.")
+        return await self._reconfigure(details, clone_spec.detach(disks, details.change_version), op_id)
+
+    async def _reconfigure(self, details: VmDetails, spec: Any, op_id: str) -> TaskRef:
+        return await self._task(lambda _: self._object(details.moref).ReconfigVM_Task(spec=spec), op_id)
+
+    async def power_on(self, moref: MoRef, datacenter: MoRef, *, op_id: str) -> TaskRef:
+        """Power on where DRS chooses; without DRS on the least loaded host that reaches the VM's datastores.
+
+        The task counts as succeeded when the VM's own power-on, a sub-task of it, has.
+        """
+        vm = self._inventory.vm(moref)
+        cluster = placement.compute_cluster_of(self._inventory, vm) if vm is not None else None
+        if vm is None or cluster is None or cluster.drs_enabled:
+            return await self._task(lambda _: self._multi_power_on(moref, datacenter), op_id)
+        hosts = [h for h in (self._inventory.get(ref) for ref in cluster.hosts) if isinstance(h, Host)]
+        chosen = placement.choose_host(vm, hosts, placement.running_by_host(self._inventory))
+        if chosen is None:
+            words = (
+                f"No host of the compute cluster {cluster.name} can run {vm.name}: each is disconnected, in"
+                " maintenance or does not reach the VM's datastores."
+            )
+            raise VSphereError(
+                Fault(FaultClass.CAPACITY, "NoCompatibleHost", words, 60.0, "NoCompatibleHost")
+            )
+        return await self._task(
+            lambda _: self._object(moref).PowerOnVM_Task(host=self._object(chosen)), op_id
+        )
+
+    def _multi_power_on(self, moref: MoRef, datacenter: MoRef) -> Any:
+        # DRS on manual would only recommend; this power-on is ours to decide.
+        automation = vim.option.OptionValue(key="OverrideAutomationLevel", value="fullyAutomated")
+        return self._object(datacenter).PowerOnMultiVM_Task(vm=[self._object(moref)], option=[automation])
+
+    async def power_off(self, moref: MoRef, *, op_id: str) -> TaskRef:
+        """Cut the power. `INVALID_POWER_STATE` as a conflict when it is off already."""
+        return await self._task(lambda _: self._object(moref).PowerOffVM_Task(), op_id)
+
+    async def destroy(self, moref: MoRef, *, op_id: str) -> TaskRef:
+        """Delete the VM *with every disk that is attached*: detach what is not its own first."""
+        return await self._task(lambda _: self._object(moref).Destroy_Task(), op_id)
+
+    def _object(self, moref: MoRef) -> Any:
+        return self._calls.session.object(moref)
+
+    async def _task(self, start: Callable[[Any], Any], op_id: str) -> TaskRef:
+        task = await self._calls.soap(lambda content: morefs.of(start(content)), op_id=op_id, mutating=True)
+        self._tasks.follow(task)
+        return task
