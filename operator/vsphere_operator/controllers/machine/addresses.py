@@ -16,7 +16,9 @@ def routable(addresses: Iterable[str]) -> list[str]:
             address = ipaddress.ip_address(text)
         except ValueError:
             continue
-        if not (address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified):
+        if not (
+            address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified
+        ):
             kept[str(address)] = None
     return list(kept)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine
 from vsphere_operator.api.names import ID_ANNOTATION
+from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers import clusters, conditions
 from vsphere_operator.controllers import status as status_writing
 from vsphere_operator.controllers.conditions import Problem
@@ -21,6 +22,7 @@ from vsphere_operator.controllers.machine import gather, plan_create, plan_delet
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.operations import DELETE_ISO, DESTROY, POWER_ON
 from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.ports import Events, Object, Objects
@@ -28,10 +30,10 @@ from vsphere_operator.controllers.setbacks import Setbacks
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.answers import Present
-from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
+from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import proves
-from vsphere_operator.vsphere.identity import instance_uuid
 
 _MOST_STEPS = 20
 """Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
@@ -42,9 +44,7 @@ class MachineController:
 
     kind = "Machine"
 
-    def __init__(
-        self, *, objects: Objects, vcenters: VCenterPool, events: Events, installation: str
-    ) -> None:
+    def __init__(self, *, objects: Objects, vcenters: VCenterPool, events: Events, installation: str) -> None:
         self._objects = objects
         self._vcenters = vcenters
         self._events = events
@@ -120,7 +120,9 @@ class MachineController:
                 end = self._set_back(key, work, step, error, inputs)
             if end is not None:
                 return await self._end(key, work, end, inputs)
-        raise RuntimeError(f"{key} did not settle in {_MOST_STEPS} steps; the last one was {type(step).__name__}")
+        raise RuntimeError(
+            f"{key} did not settle in {_MOST_STEPS} steps; the last one was {type(step).__name__}"
+        )
 
     def _plan_life(self, seen: Observed, cluster: Cluster) -> steps.Step:
         step = plan_create.plan(seen)
@@ -152,8 +154,13 @@ class MachineController:
         """Do it. Returns how the look ends when nothing more can be done now."""
         act = self._actions
         match step:
-            case steps.OperationDone():
+            case steps.OperationDone(operation=operation):
                 await act.strike(work, step)
+                if operation.type == POWER_ON and not _runs(work):
+                    # The task's end is often seen before the power state is; asking would cost a call.
+                    return steps.Wait("PoweringOn", "The VM has been powered on.", after=2.0)
+            case steps.OperationFailed(operation=operation, fault=fault) if _is_done(operation, fault):
+                await act.strike(work, steps.OperationDone(operation))
             case steps.OperationFailed(operation=operation, fault=fault):
                 await act.strike_failed(work)
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
@@ -212,7 +219,11 @@ class MachineController:
         wanted = conditions.paused() if problem is None else conditions.summary(problem)
         concern = [] if problem is None else [problem.as_condition()]
         kept = gather.kept_conditions(machine, {c.type for c in (*wanted, *concern)})
-        fields = {k: v for k, v in (obj.get("status") or {}).items() if k not in ("conditions", "observedGeneration")}
+        fields = {
+            k: v
+            for k, v in (obj.get("status") or {}).items()
+            if k not in ("conditions", "observedGeneration")
+        }
         fields.setdefault("phase", "Deleting" if is_deleting(obj) else "Pending")
         if is_deleting(obj):
             fields["phase"] = "Deleting"
@@ -234,6 +245,15 @@ class MachineController:
         return Result()
 
 
+def _runs(work: Work) -> bool:
+    return work.vm is not None and work.vm.power_state == "poweredOn"
+
+
+def _is_done(operation: Operation, fault: Fault) -> bool:
+    """What was to go and is gone needs no second try."""
+    return operation.type in (DELETE_ISO, DESTROY) and fault.fault_class is FaultClass.GONE
+
+
 def _look_again(end: machine_status.End, remaining: float | None) -> float | None:
     match end:
         case steps.Wait(after=after):
@@ -242,5 +262,3 @@ def _look_again(end: machine_status.End, remaining: float | None) -> float | Non
             return remaining or problem.retry_after
         case _:
             return None
-
-

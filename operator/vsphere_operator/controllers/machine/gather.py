@@ -65,7 +65,9 @@ def fingerprint(obj: Object, cluster: Cluster, access: Access) -> str:
 def cluster_hindrance(cluster: Cluster) -> Problem | None:
     """Why a Cluster can take no new VM now."""
     if cluster.metadata.deletion_timestamp is not None:
-        return Problem("ClusterReady", "ClusterDeleting", "the Cluster is being deleted; no VM is made for it")
+        return Problem(
+            "ClusterReady", "ClusterDeleting", "the Cluster is being deleted; no VM is made for it"
+        )
     folder = cluster.status.folder
     states = [c.to_json() for c in cluster.status.conditions]
     if folder is None or folder.mo_ref is None or not conditions.is_true(states, "FolderReady"):

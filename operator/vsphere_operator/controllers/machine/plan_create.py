@@ -134,7 +134,9 @@ def _running(seen: Observed, vm: VmEntity) -> Step:
         words = f"the VM's BIOS UUID says {wanted}, but spec.providerID is {known}; nothing is changed"
         return Block(Problem("ProviderIDReady", "ProviderIDMismatch", words))
     if not routable(vm.addresses):
-        return Wait("WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it.")
+        return Wait(
+            "WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it."
+        )
     return Settle()
 
 

@@ -51,7 +51,9 @@ def _look(seen: Observed) -> Step:
         case Absent(proof=proof):
             return Release(proof)
         case Unknown(why=why):
-            return Wait("VMUnknown", f"Waits until vCenter can tell whether the VM is still there: {why}", after=10.0)
+            return Wait(
+                "VMUnknown", f"Waits until vCenter can tell whether the VM is still there: {why}", after=10.0
+            )
         case Present(value=details):
             return _take_down(seen, details)
 

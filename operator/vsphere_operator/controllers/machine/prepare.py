@@ -84,9 +84,13 @@ class Preparation:
     ) -> VmDetails | Problem:
         system = machine.spec.operating_system.value
         if setting is None:
-            words = f"no template for {system}: set spec.vsphere.template, or {access.offer.field('templates')}"
+            words = (
+                f"no template for {system}: set spec.vsphere.template, or {access.offer.field('templates')}"
+            )
             return Problem(lookups.TEMPLATE, "TemplateMissing", words)
-        found = lookups.find_template(access.vcenter.inventory, setting.value, datacenter, field=setting.field)
+        found = lookups.find_template(
+            access.vcenter.inventory, setting.value, datacenter, field=setting.field
+        )
         if isinstance(found, Problem):
             return found
         try:
@@ -104,13 +108,17 @@ class Preparation:
         self, machine: Machine, template: VmDetails, macs: Sequence[str]
     ) -> Delivery | Problem:
         family = family_of(machine.spec.operating_system.value)
-        if machine.spec.delivery and (machine.spec.delivery.value == "guestinfo") != (family is Family.IGNITION):
+        if machine.spec.delivery and (machine.spec.delivery.value == "guestinfo") != (
+            family is Family.IGNITION
+        ):
             words = "spec.delivery must be iso for cloud-init systems and guestinfo for Flatcar; remove it"
             return Problem(BOOTSTRAP, "DeliveryNotSupportedYet", words)
         namespace, name = machine.metadata.namespace or "", machine.spec.bootstrap.data_secret_name
         data = await self._objects.secret(namespace, name)
         if data is None:
-            words = f"waits for the Secret {namespace}/{name} with the bootstrap data in its key {BOOTSTRAP_KEY}"
+            words = (
+                f"waits for the Secret {namespace}/{name} with the bootstrap data in its key {BOOTSTRAP_KEY}"
+            )
             return Problem(BOOTSTRAP, "BootstrapSecretNotFound", words, stalled=False)
         if BOOTSTRAP_KEY not in data:
             words = f"the Secret {namespace}/{name} has no key {BOOTSTRAP_KEY}; put the bootstrap data there"
@@ -174,20 +182,20 @@ def _datastore(
         return Problem(lookups.PLACEMENT, "DatastoreClusterNotSupportedYet", words)
     setting = effective.get("datastore")
     if setting is None:
-        words = "no datastore is named; set it in the Machine's template, the Cluster or the Seed's datacenter"
+        words = (
+            "no datastore is named; set it in the Machine's template, the Cluster or the Seed's datacenter"
+        )
         return Problem(lookups.PLACEMENT, "DatastoreMissing", words)
     datastore = lookups.find_datastore(inventory, setting.value, datacenter, field=setting.field)
     if isinstance(datastore, Datastore) and datastore.moref not in compute.datastores:
-        words = (
-            f'no host of the compute cluster "{compute.name}" has the datastore "{setting.value}"; correct {setting.field}'
-        )
+        words = f'no host of the compute cluster "{compute.name}" has the datastore "{setting.value}"; correct {setting.field}'
         return Problem(lookups.PLACEMENT, "DatastoreElsewhere", words)
     return datastore
 
 
 def _networks(
     inventory: Inventory, setting: Setting | None, compute: ComputeCluster, datacenter: Datacenter
-) -> tuple[NetworkRef, ...] | None | Problem:
+) -> tuple[NetworkRef, ...] | Problem | None:
     """The networks, or None to keep the template's own."""
     if setting is None:
         return None
@@ -201,7 +209,9 @@ def _networks(
             return Problem(lookups.PLACEMENT, "NetworkElsewhere", words)
         reference = inventory.network_ref(network.moref)
         if not isinstance(reference, Present):
-            return Problem(lookups.PLACEMENT, "NetworkUnknown", f'the network "{name}" cannot be read now', stalled=False)
+            return Problem(
+                lookups.PLACEMENT, "NetworkUnknown", f'the network "{name}" cannot be read now', stalled=False
+            )
         references.append(reference.value)
     return tuple(references)
 
@@ -235,7 +245,9 @@ async def _tag_id(access: Access, name: str, category: str | None) -> str | Prob
     try:
         found = await access.vcenter.tags.category(category, op_id=op_id)
         if not isinstance(found, Present):
-            return Problem("TagsReady", "CategoryNotFound", f'the tag category "{category}" does not exist; create it')
+            return Problem(
+                "TagsReady", "CategoryNotFound", f'the tag category "{category}" does not exist; create it'
+            )
         tag = await access.vcenter.tags.tag(found.value.id, name, op_id=op_id)
     except VSphereError as error:
         return problem_of(error.fault, "TagsReady")

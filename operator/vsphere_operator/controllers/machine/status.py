@@ -49,7 +49,9 @@ _COMPOSED = ("conditions", "observedGeneration", "phase")
 _MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
 
 
-def observed(machine: Machine, vm: VmEntity | None, *, host: str | None, datastore: str | None) -> MachineStatus:
+def observed(
+    machine: Machine, vm: VmEntity | None, *, host: str | None, datastore: str | None
+) -> MachineStatus:
     """The status with what the inventory shows of the VM."""
     before = machine.status
     if vm is None or before.vm is None:
@@ -91,7 +93,11 @@ def _summary(new: MachineStatus, end: End | None, *, deleting: bool) -> list[Con
         case None:
             if new.operation is not None:
                 return conditions.reconciling(*doing(new.operation))
-            word = ("Deleting", "The VM is being taken down.") if deleting else ("Provisioning", "The VM is being made.")
+            word = (
+                ("Deleting", "The VM is being taken down.")
+                if deleting
+                else ("Provisioning", "The VM is being made.")
+            )
             return conditions.reconciling(*word)
 
 
@@ -109,7 +115,9 @@ def _milestones(new: MachineStatus, vm: VmEntity | None) -> list[Condition]:
     result.append(Condition(POWERED_ON, "True" if on else "False", "PoweredOn" if on else "PoweredOff"))
     if on:
         known = bool(new.addresses)
-        result.append(Condition(ADDRESS_KNOWN, "True" if known else "False", "Reported" if known else "NotReported"))
+        result.append(
+            Condition(ADDRESS_KNOWN, "True" if known else "False", "Reported" if known else "NotReported")
+        )
     return result
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from vsphere_operator.api.names import CLUSTER_NAME_LABEL
 from vsphere_operator.controllers import conditions, status
-from vsphere_operator.controllers.lifecycle import (ORPHAN_FINALIZER, adopt, is_deleting, is_paused, labels, metadata, release)
+from vsphere_operator.controllers.lifecycle import (
+    ORPHAN_FINALIZER,
+    adopt,
+    is_deleting,
+    is_paused,
+    labels,
+    metadata,
+    release,
+)
 from vsphere_operator.controllers.machineset.machines import machine_for, machine_name, view
 from vsphere_operator.controllers.machineset.plan import Changes, plan
 from vsphere_operator.controllers.ports import Events, Object, Objects

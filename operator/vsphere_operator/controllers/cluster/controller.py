@@ -1,0 +1,203 @@
+"""A Cluster's vSphere side: credentials, folder, tags; and their end."""
+
+from __future__ import annotations
+
+import random
+
+from vsphere_operator.api.durations import parse_duration
+from vsphere_operator.api.vspheresettings import SecretLocation
+from vsphere_operator.controllers import clusters, conditions, settings, status, unsupported
+from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster.work import Work
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.datacenters import (
+    CREDENTIALS_VALID,
+    DATACENTER_KNOWN,
+    VCENTER_AVAILABLE,
+    Access,
+    Login,
+    VCenterPool,
+    explain,
+    read_login,
+)
+from vsphere_operator.controllers.faults import problem_of
+from vsphere_operator.controllers.lifecycle import (
+    adopt,
+    has_finalizer,
+    identity,
+    is_deleting,
+    is_paused,
+    lets_go,
+    metadata,
+    release,
+)
+from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.runtime.engine import Result
+from vsphere_operator.runtime.keys import Key
+from vsphere_operator.vsphere.faults import VSphereError
+
+ID_INDEX = "id"
+
+
+class ClusterController:
+    """Brings each Cluster's folder and tags into being, keeps them, and takes them away."""
+
+    kind = "Cluster"
+
+    def __init__(self, *, objects: Objects, vcenters: VCenterPool, events: Events, installation: str) -> None:
+        self._objects = objects
+        self._vcenters = vcenters
+        self._events = events
+        self._installation = installation
+
+    async def reconcile(self, key: Key) -> Result:
+        obj = self._objects.get(self.kind, key.namespace, key.name)
+        if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
+            return Result()
+        work = Work(obj, self._objects, self._installation)
+        if is_paused(obj):
+            return await self._finish(work, obj, conditions.paused(), None)
+        if is_deleting(obj):
+            return await self._delete(work)
+        return await self._keep(work)
+
+    async def _keep(self, work: Work) -> Result:
+        before = work.obj
+        work.obj = await adopt(self._objects, work.obj)
+        problem = await self._guarded(work, folder.FOLDER_READY, self._make)
+        if problem is not None:
+            work.hindered(problem)
+            summary = conditions.summary(problem)
+        else:
+            bad = next((c for c in work.findings.values() if c.status == "False"), None)
+            summary = conditions.stalled(bad.reason, bad.message) if bad else conditions.ready("Reconciled")
+        return await self._finish(work, before, summary, problem)
+
+    async def _make(self, work: Work) -> Problem | None:
+        refused = unsupported.refused_in_cluster(work.obj["spec"]) or self._twin(work.obj)
+        if refused:
+            return refused
+        found = await self._reach(work)
+        if isinstance(found, Problem):
+            return found
+        await self._check_consumer(work, found)
+        return await folder_actions.ensure(work) or await tag_actions.ensure(work)
+
+    async def _reach(self, work: Work) -> Access | Problem:
+        found = await clusters.access(self._objects, self._vcenters, work.cluster)
+        if isinstance(found, Problem):
+            return found
+        work.access = found
+        work.found(DATACENTER_KNOWN, "Offered")
+        work.found(VCENTER_AVAILABLE, "Connected")
+        work.found(CREDENTIALS_VALID, "LoggedIn")
+        return found
+
+    async def _check_consumer(self, work: Work, access: Access) -> None:
+        """The CCM's and CSI driver's user: told when it is wrong; folder and tags do not wait for it."""
+        reference = work.cluster.spec.cloud.vsphere.credentials_secret_ref
+        if reference is None:
+            return
+        login = await read_login(self._objects, metadata(work.obj)["namespace"], reference.name)
+        if isinstance(login, Problem):
+            work.hindered(login)
+            return
+        if login.credentials == access.login.credentials:
+            return
+        fault = await self._vcenters.check_login(access.endpoint, login.credentials)
+        if fault is not None:
+            work.hindered(explain(fault, access.offer, login))
+
+    def _twin(self, obj: Object) -> Problem | None:
+        """Another Cluster with this one's identity: a copied annotation would make two share one folder's fate."""
+        twins = [
+            o
+            for o in self._objects.by_index(self.kind, ID_INDEX, identity(obj))
+            if metadata(o)["uid"] != metadata(obj)["uid"]
+        ]
+        if not twins or identity(obj) == metadata(obj)["uid"]:
+            return None
+        other = metadata(twins[0])
+        words = (
+            f"the annotation userclusters.io/id is that of the Cluster {other['namespace']}/{other['name']}; "
+            "remove it from this one, unless the other is to go"
+        )
+        return Problem("IdentityUnique", "IdentityTaken", words)
+
+    async def _delete(self, work: Work) -> Result:
+        before = work.obj
+        problem = await self._guarded(work, folder.FOLDER_READY, self._unmake)
+        if problem is None:
+            await release(self._objects, work.obj)
+            self._events.normal(before, "Deleted", "Nothing of this Cluster is left in vCenter.")
+            return Result()
+        work.hindered(problem)
+        words = f"Deletion: {problem.message}"
+        make = conditions.stalled if problem.stalled else conditions.reconciling
+        return await self._finish(work, before, make(problem.reason, words), problem)
+
+    async def _unmake(self, work: Work) -> Problem | None:
+        if not lets_go(work.obj, "machines"):
+            problem = await deletion.workers(work)
+            if problem is not None:
+                return problem
+        if deletion.nothing_made(work) or lets_go(work.obj, "all"):
+            return None
+        found = await self._reach(work)
+        if isinstance(found, Problem):
+            return found
+        return await deletion.unmake(work, self._events)
+
+    async def _guarded(self, work: Work, concern: str, act: object) -> Problem | None:
+        """A fault of vCenter is a condition, not an exception."""
+        try:
+            result: Problem | None = await act(work)  # type: ignore[operator]
+        except VSphereError as error:
+            return problem_of(error.fault, concern)
+        return result
+
+    async def _finish(
+        self, work: Work, before: Object, summary: list[conditions.Condition], problem: Problem | None
+    ) -> Result:
+        fields = {"effective": self._effective(work)} if work.access else {}
+        machines = self._objects.by_index(
+            "Machine",
+            deletion.CLUSTER_INDEX,
+            f"{metadata(work.obj)['namespace']}/{metadata(work.obj)['name']}",
+        )
+        ready = [
+            m
+            for m in machines
+            if conditions.is_true((m.get("status") or {}).get("conditions") or [], conditions.READY)
+        ]
+        await work.finish(summary, machines=len(machines), ready_machines=len(ready), **fields)
+        status.announce(self._events, before, work.obj)
+        return Result(requeue_after=_look_again(work, problem))
+
+    def _effective(self, work: Work) -> object:
+        access, cluster = work.there, work.cluster
+        reference = cluster.spec.cloud.vsphere.credentials_secret_ref
+        return settings.describe(
+            access.offer,
+            settings.for_cluster(access.offer, cluster),
+            folder=work.status.folder.path if work.status.folder else None,
+            tags=settings.tags_of(access.offer, cluster.spec.cloud.vsphere.tags),
+            infra=_login(access),
+            credentials=SecretLocation(namespace=cluster.metadata.namespace or "", name=reference.name)
+            if reference
+            else None,
+        )
+
+
+def _login(access: Access) -> Login:
+    return access.login
+
+
+def _look_again(work: Work, problem: Problem | None) -> float | None:
+    """A problem's own pause; otherwise the datacenter's interval, spread so that a thousand do not come at once."""
+    if problem is not None:
+        return problem.retry_after
+    if work.access is None:
+        return None
+    interval = parse_duration(work.access.offer.vsphere.resync_interval)
+    return interval * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,187 @@
+"""Looking at a Cluster's folder, and carrying out the steps of its plan."""
+
+from __future__ import annotations
+
+from vsphere_operator.api.cluster import FolderStatus
+from vsphere_operator.api.operations import Origin
+from vsphere_operator.controllers import lookups, status
+from vsphere_operator.controllers.cluster import folder
+from vsphere_operator.controllers.cluster.work import Work
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.faults import may_have_happened, problem_of
+from vsphere_operator.vsphere.answers import Absent, Present
+from vsphere_operator.vsphere.faults import FaultClass, VSphereError
+from vsphere_operator.vsphere.inventory.entities import Folder
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.tasks import Failed, Forgotten, Succeeded
+
+FOLDER_INDEX = "folder"
+_MOST_STEPS = 8
+_WATCH_LAG = 30.0  # seconds
+
+
+async def ensure(work: Work) -> Problem | None:
+    """A folder that is there and known, or what stands in the way."""
+    where = folder.place(work.there.offer, work.cluster, work.id)
+    refused = False
+    for _ in range(_MOST_STEPS):
+        pending = await _settle_rename(work)
+        if isinstance(pending, Problem):
+            return pending
+        refused = refused or pending == "refused"
+        step = folder.plan(observe(work, where, rename_refused=refused), where)
+        match step:
+            case folder.Ready(record=record, reason=reason, message=message):
+                work.found(folder.FOLDER_READY, reason, message)
+                return None if record == work.status.folder else await _record(work, record)
+            case folder.Block(problem=problem):
+                return problem
+            case folder.Record(record=record):
+                await _record(work, record)
+            case folder.Create(parent=parent, name=name):
+                await _create(work, parent, name)
+            case folder.Rename(moref=moref, name=name):
+                return await _rename(work, moref, name)
+            case folder.Confirm(moref=moref):
+                problem = _just_made(work) or await _confirm(work, moref)
+                if problem is not None:
+                    return problem
+    raise RuntimeError(f"the folder of {work.op_id} did not settle in {_MOST_STEPS} steps")
+
+
+def observe(work: Work, where: folder.Place, *, rename_refused: bool) -> folder.Seen:
+    """One look at memory."""
+    inventory, recorded = work.there.vcenter.inventory, work.status.folder
+    ours = inventory.get(MoRef(recorded.mo_ref)) if recorded and recorded.mo_ref else None
+    parent = lookups.find_folder(inventory, where.parent)
+    at_path = lookups.find_folder(inventory, where.path)
+    children = inventory.children(parent.moref) if parent else []
+    working = next((c for c in children if isinstance(c, Folder) and c.name == where.working_name), None)
+    if at_path is not None and ours is not None and at_path.moref == ours.moref:
+        at_path = None
+    return folder.Seen(
+        status=recorded,
+        vcenter=work.there.instance_uuid,
+        recorded=ours.moref if ours else None,
+        recorded_name=ours.name if ours else None,
+        recorded_path=inventory.path(ours.moref) if ours else None,
+        parent=parent.moref if parent else None,
+        first_missing=None if parent else lookups.first_missing(inventory, where.parent),
+        at_path=at_path.moref if at_path else None,
+        working=working.moref if working and not where.external else None,
+        taken_by=_other_owner(work, at_path.moref) if at_path else None,
+        rename_refused=rename_refused,
+    )
+
+
+def _other_owner(work: Work, moref: MoRef) -> str | None:
+    """The Cluster, other than this one, whose status records that folder on this vCenter."""
+    for other in work.objects.by_index("Cluster", FOLDER_INDEX, moref):
+        recorded = (other.get("status") or {}).get("folder") or {}
+        same = other["metadata"]["uid"] == work.obj["metadata"]["uid"]
+        if not same and recorded.get("vCenter", work.there.instance_uuid) == work.there.instance_uuid:
+            return f"{other['metadata']['namespace']}/{other['metadata']['name']}"
+    return None
+
+
+async def _record(work: Work, record: FolderStatus) -> None:
+    await work.strike(folder.CREATE, folder=record)
+
+
+def _just_made(work: Work) -> Problem | None:
+    """The watch shows a new folder a moment after the call that made it."""
+    operation = work.operation(folder.CREATE)
+    if operation is None or operation.started_at is None:
+        return None
+    fresh = (status.now() - operation.started_at).total_seconds() < _WATCH_LAG
+    return _renaming(after=1.0) if fresh else None
+
+
+async def _create(work: Work, parent: MoRef, name: str) -> None:
+    await work.intend(work.started(folder.CREATE, f"{parent}/{name}"))
+    try:
+        moref = await work.there.vcenter.folders.create(parent, name, op_id=work.op_id)
+    except VSphereError as error:
+        if not may_have_happened(error.fault):
+            await work.strike(folder.CREATE)
+        raise
+    where = folder.place(work.there.offer, work.cluster, work.id)
+    record = FolderStatus(
+        path=f"{where.parent.rstrip('/')}/{name}",
+        mo_ref=moref,
+        vcenter=work.there.instance_uuid,
+        origin=Origin.CREATED,
+    )
+    # The intent stays until the watch has shown the folder: until then its absence there means nothing.
+    await work.save(work.status.model_copy(update={"folder": record}))
+
+
+async def _rename(work: Work, moref: MoRef, name: str) -> Problem:
+    await work.strike(folder.CREATE)
+    await work.intend(work.started(folder.RENAME, moref))
+    try:
+        task = await work.there.vcenter.folders.rename(moref, name, op_id=work.op_id)
+    except VSphereError as error:
+        if may_have_happened(error.fault):
+            raise
+        if error.fault.fault_class is FaultClass.PERMISSION:
+            await work.intend(work.started(folder.RENAME, "refused"))
+            return _renaming()
+        await work.strike(folder.RENAME)
+        raise
+    work.there.vcenter.tasks.follow(task)
+    await work.intend(work.started(folder.RENAME, moref, task=task))
+    return _renaming()
+
+
+async def _settle_rename(work: Work) -> Problem | str | None:
+    """What became of a rename: still going on (a Problem), "refused", or done and struck off."""
+    operation = work.operation(folder.RENAME)
+    if operation is None:
+        return None
+    if operation.target == "refused":
+        return "refused"
+    if operation.task_ref is None:
+        await work.strike(folder.RENAME)
+        return None
+    tasks = work.there.vcenter.tasks
+    tasks.follow(MoRef(operation.task_ref))
+    match tasks.state(MoRef(operation.task_ref)):
+        case Succeeded():
+            return await _after_rename(work)
+        case Forgotten():
+            await work.strike(folder.RENAME)
+        case Failed(fault=fault) if fault.fault_class is FaultClass.PERMISSION:
+            await work.intend(work.started(folder.RENAME, "refused"))
+            return "refused"
+        case Failed(fault=fault):
+            await work.strike(folder.RENAME)
+            return problem_of(fault, folder.FOLDER_READY)
+        case _:
+            return _renaming()
+    return None
+
+
+async def _after_rename(work: Work) -> Problem | None:
+    """Waits until the inventory shows the new name: asking vCenter to rename it again would be a call for nothing."""
+    where = folder.place(work.there.offer, work.cluster, work.id)
+    if observe(work, where, rename_refused=False).recorded_name == where.working_name:
+        return _renaming(after=1.0)
+    await work.strike(folder.RENAME)
+    return None
+
+
+def _renaming(after: float | None = None) -> Problem:
+    words = "the folder is being given its name"
+    return Problem(folder.FOLDER_READY, "CreatingFolder", words, stalled=False, retry_after=after)
+
+
+async def _confirm(work: Work, moref: MoRef) -> Problem | None:
+    """Gone for certain: forget it, so that it is made anew. Otherwise wait for the inventory."""
+    answer = await work.there.vcenter.folders.exists_fresh(moref, op_id=work.op_id)
+    if isinstance(answer, Absent):
+        await work.save(work.status.model_copy(update={"folder": None}))
+        return None
+    why = "the inventory does not show it yet" if isinstance(answer, Present) else answer.why
+    words = f"waits to see the folder {moref}: {why}"
+    return Problem(folder.FOLDER_READY, "FolderUnknown", words, stalled=False, retry_after=5.0)

@@ -1,0 +1,250 @@
+"""A Cluster's tags: found or made, attached to its folder, taken off and deleted when they are no longer wanted.
+
+The ledger in status is written before a tag is attached, so that whatever was made is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vsphere_operator.api.cluster import CategoryStatus, TagStatus
+from vsphere_operator.api.operations import Origin
+from vsphere_operator.api.vspheresettings import EffectiveTag
+from vsphere_operator.controllers import settings
+from vsphere_operator.controllers.cluster import ledger
+from vsphere_operator.controllers.cluster.work import Work
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.faults import may_have_happened
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
+from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import TagMark
+from vsphere_operator.vsphere.tags import Cardinality, Category, Tag
+
+TAGS_READY = "TagsReady"
+CREATE_TAG = "CreateTag"
+CREATE_CATEGORY = "CreateTagCategory"
+
+
+async def ensure(work: Work) -> Problem | None:
+    """The wanted tags on the folder and no others of ours, or what stands in the way."""
+    wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
+    found = await _resolve_all(work, wanted)
+    if isinstance(found, Problem):
+        return found
+    folder = work.status.folder
+    if folder is None or folder.mo_ref is None:
+        return None
+    if folder.origin is Origin.EXTERNAL:
+        return _untagged_external(work, found)
+    await _bring_in_line(work, MoRef(folder.mo_ref), found)
+    left = await drop(work, [t for t in work.status.tags if t.id not in {f.id for f in found}])
+    await drop_categories(work)
+    if left:
+        names = ", ".join(f'"{t.name}"' for t in left)
+        words = f"No longer wanted, but still attached to other objects, so kept: {names}."
+        work.found(TAGS_READY, "TagsInUseElsewhere", words)
+    else:
+        work.found(TAGS_READY, "Attached" if found else "NoTags")
+    return None
+
+
+async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
+    """Delete those of the unwanted tags that are ours and unused; the ones that must stay are returned.
+
+    An adopted tag, or one that another Cluster's ledger names, is only forgotten here.
+    """
+    left = []
+    for tag in unwanted:
+        if tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work)):
+            if not await _delete_if_unused(work, tag):
+                left.append(tag)
+                continue
+        kept = [t for t in work.status.tags if t.id != tag.id]
+        await work.save(work.status.model_copy(update={"tags": kept}))
+    return left
+
+
+async def drop_categories(work: Work) -> list[CategoryStatus]:
+    """Delete the categories that are ours, unwanted and empty; those that must stay are returned."""
+    used = {t.category_id for t in work.status.tags}
+    left = []
+    for category in [c for c in work.status.categories if c.id not in used]:
+        mine = category.origin is Origin.CREATED and not _category_used_elsewhere(work, category.id)
+        if mine and not await _delete_category_if_empty(work, category):
+            left.append(category)
+            continue
+        kept = [c for c in work.status.categories if c.id != category.id]
+        await work.save(work.status.model_copy(update={"categories": kept}))
+    return left
+
+
+async def detach_all(work: Work, folder: MoRef) -> None:
+    """Take the ledger's tags off a folder that stays."""
+    ids = {t.id for t in work.status.tags}
+    tags = work.there.vcenter.tags
+    on = [i for i in (await tags.attached([folder], op_id=work.op_id)).get(folder, []) if i in ids]
+    if on:
+        await tags.detach(on, folder, op_id=work.op_id)
+
+
+async def _resolve_all(work: Work, wanted: Sequence[EffectiveTag]) -> list[TagStatus] | Problem:
+    found = []
+    for one in wanted:
+        tag = await _resolve(work, one)
+        if isinstance(tag, Problem):
+            return tag
+        found.append(tag)
+    return found
+
+
+async def _resolve(work: Work, wanted: EffectiveTag) -> TagStatus | Problem:
+    """The tag as vCenter has it, made if it is missing, and in the ledger."""
+    if not wanted.category:
+        words = f'the tag "{wanted.name}" names no category; add one, or set {work.there.offer.field("defaultTagCategory")}'
+        return Problem(TAGS_READY, "CategoryMissing", words)
+    category = await _category(work, wanted.category)
+    if isinstance(category, Problem):
+        return category
+    tag = await _tag(work, category, wanted.name)
+    if isinstance(tag, Problem):
+        return tag
+    entry = TagStatus(
+        name=tag.name,
+        category=category.name,
+        id=tag.id,
+        category_id=category.id,
+        origin=ledger.origin_of(tag.description, work.installation),
+    )
+    entries = ledger.merged(work.status.tags, [entry])
+    if entries != list(work.status.tags) or work.operation(CREATE_TAG):
+        await work.strike(CREATE_TAG, tags=entries)
+    return entry
+
+
+async def _category(work: Work, name_or_id: str) -> Category | Problem:
+    tags = work.there.vcenter.tags
+    answer = await tags.category(name_or_id, op_id=work.op_id)
+    match answer:
+        case Present(value=category):
+            pass
+        case Unknown(why=why):
+            return Problem(TAGS_READY, "CategoryUnknown", why, stalled=False, retry_after=10.0)
+        case Absent():
+            if not work.there.offer.vsphere.create_tag_category:
+                words = (
+                    f'the tag category "{name_or_id}" is not in vCenter; create it, or set '
+                    f"{work.there.offer.field('createTagCategory')} to true"
+                )
+                return Problem(TAGS_READY, "CategoryNotFound", words)
+            category = await _create_category(work, name_or_id)
+    entry = CategoryStatus(
+        name=category.name, id=category.id, origin=ledger.origin_of(category.description, work.installation)
+    )
+    entries = ledger.merged_categories(work.status.categories, [entry])
+    if entries != list(work.status.categories) or work.operation(CREATE_CATEGORY):
+        await work.strike(CREATE_CATEGORY, categories=entries)
+    return category
+
+
+async def _create_category(work: Work, name: str) -> Category:
+    await work.intend(work.started(CREATE_CATEGORY, name))
+    mark = TagMark(work.installation, work.id).as_description()
+    try:
+        return await work.there.vcenter.tags.create_category(
+            name, mark, Cardinality.MULTIPLE, op_id=work.op_id
+        )
+    except VSphereError as error:
+        if not may_have_happened(error.fault):
+            await work.strike(CREATE_CATEGORY)
+        raise
+
+
+async def _tag(work: Work, category: Category, name: str) -> Tag | Problem:
+    answer = await work.there.vcenter.tags.tag(category.id, name, op_id=work.op_id)
+    match answer:
+        case Present(value=tag):
+            return tag
+        case Unknown(why=why):
+            return Problem(TAGS_READY, "TagUnknown", why, stalled=False, retry_after=10.0)
+        case Absent():
+            return await _create_tag(work, category, name)
+
+
+async def _create_tag(work: Work, category: Category, name: str) -> Tag:
+    await work.intend(work.started(CREATE_TAG, f"{category.name}/{name}"))
+    mark = TagMark(work.installation, work.id).as_description()
+    try:
+        return await work.there.vcenter.tags.create_tag(category.id, name, mark, op_id=work.op_id)
+    except VSphereError as error:
+        if not may_have_happened(error.fault):
+            await work.strike(CREATE_TAG)
+        raise
+
+
+async def _bring_in_line(work: Work, folder: MoRef, wanted: Sequence[TagStatus]) -> None:
+    tags = work.there.vcenter.tags
+    on = (await tags.attached([folder], op_id=work.op_id)).get(folder, [])
+    needed = ledger.changes(wanted=wanted, ledger=work.status.tags, attached=on)
+    if needed.attach:
+        await tags.attach(needed.attach, folder, op_id=work.op_id)
+    if needed.detach:
+        await tags.detach(needed.detach, folder, op_id=work.op_id)
+
+
+async def _delete_if_unused(work: Work, tag: TagStatus) -> bool:
+    """Ours by ledger and by its own description, and attached to nothing. False: it must stay."""
+    tags = work.there.vcenter.tags
+    answer = await tags.get_tag_fresh(tag.id, op_id=work.op_id)
+    if isinstance(answer, Absent):
+        return True
+    if isinstance(answer, Unknown):
+        return False
+    if ledger.origin_of(answer.value.description, work.installation) is not Origin.CREATED:
+        return True  # somebody made it their own: forget it, leave it
+    if (await tags.attached_objects([tag.id], op_id=work.op_id)).get(tag.id):
+        return False
+    await tags.delete_tag(tag.id, op_id=work.op_id)
+    return True
+
+
+async def _delete_category_if_empty(work: Work, category: CategoryStatus) -> bool:
+    tags = work.there.vcenter.tags
+    answer = await tags.get_category_fresh(category.id, op_id=work.op_id)
+    if isinstance(answer, Absent):
+        return True
+    if isinstance(answer, Unknown):
+        return False
+    if ledger.origin_of(answer.value.description, work.installation) is not Origin.CREATED:
+        return True
+    if await tags.tags_in_category_fresh(category.id, op_id=work.op_id):
+        return False
+    await tags.delete_category(category.id, op_id=work.op_id)
+    return True
+
+
+def _untagged_external(work: Work, found: Sequence[TagStatus]) -> Problem | None:
+    if found:
+        words = "a folder named in spec.cloud.vsphere.folder is never tagged; remove spec.cloud.vsphere.tags"
+        return Problem(TAGS_READY, "FolderExternal", words)
+    work.found(TAGS_READY, "NoTags")
+    return None
+
+
+def _other_ledgers(work: Work) -> Iterable[Sequence[TagStatus]]:
+    for status in _other_statuses(work):
+        yield [TagStatus.model_validate(t) for t in status.get("tags") or []]
+
+
+def _category_used_elsewhere(work: Work, category_id: str) -> bool:
+    return any(
+        c.get("id") == category_id for status in _other_statuses(work) for c in status.get("categories") or []
+    )
+
+
+def _other_statuses(work: Work) -> Iterable[Mapping[str, Any]]:
+    own = work.obj["metadata"]["uid"]
+    for other in work.objects.list("Cluster"):
+        if other["metadata"]["uid"] != own:
+            yield other.get("status") or {}

@@ -1,0 +1,116 @@
+"""A Cluster while it is reconciled, and the one way in which its status is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsphere_operator.api.cluster import Cluster, ClusterStatus
+from vsphere_operator.api.operations import Operation
+from vsphere_operator.controllers import conditions, status, unsupported
+from vsphere_operator.controllers.conditions import Condition, Problem
+from vsphere_operator.controllers.datacenters import Access
+from vsphere_operator.controllers.lifecycle import identity, is_deleting
+from vsphere_operator.controllers.ports import Object, Objects
+
+SUMMARY = {conditions.READY, conditions.RECONCILING, conditions.STALLED}
+
+
+@dataclass
+class Work:
+    """The object as last written, what has been found out on the way, and where it lives."""
+
+    obj: Object
+    objects: Objects
+    installation: str
+    access: Access | None = None
+    findings: dict[str, Condition] = field(default_factory=dict)
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster.model_validate(self.obj)
+
+    @property
+    def status(self) -> ClusterStatus:
+        return self.cluster.status
+
+    @property
+    def id(self) -> str:
+        return identity(self.obj)
+
+    @property
+    def op_id(self) -> str:
+        """What vCenter's own log shows for calls on this Cluster's behalf."""
+        meta = self.obj["metadata"]
+        return f"{meta['namespace']}-{meta['name']}"[:100]
+
+    @property
+    def there(self) -> Access:
+        if self.access is None:
+            raise AssertionError("vCenter is needed before it was looked for")
+        return self.access
+
+    def found(self, type_: str, reason: str, message: str = "") -> None:
+        """A concern is as it should be."""
+        self.findings[type_] = Condition(type_, "True", reason, message)
+
+    def hindered(self, problem: Problem) -> None:
+        """A concern is not."""
+        self.findings[problem.condition] = problem.as_condition()
+
+    async def save(self, new: ClusterStatus, *, guarded: bool = False) -> None:
+        """Write what has changed in the middle of the work; conditions stay as they were."""
+        await self._write(new, self._kept(), guarded=guarded)
+
+    async def finish(self, summary: Sequence[Condition], **fields: Any) -> None:
+        """Write the end of this look: Ready in front, then each concern."""
+        told = unsupported.told_of_cluster(self.obj["spec"])
+        wanted = {c.type: c for c in (*summary, *self.findings.values(), *told)}
+        kept = [c for c in self._kept() if c.type not in wanted and c.type not in SUMMARY and not _stale(c)]
+        await self._write(self.status.model_copy(update=fields), [*wanted.values(), *kept])
+
+    async def intend(self, operation: Operation) -> None:
+        """Before a call: what is about to be done. A conflict means that another operator acts."""
+        others = [o for o in self.status.intents if o.type != operation.type]
+        await self.save(self.status.model_copy(update={"intents": [*others, operation]}), guarded=True)
+
+    async def strike(self, type_: str, **fields: Any) -> None:
+        """The operation is over; ``fields`` is what it left in the status."""
+        others = [o for o in self.status.intents if o.type != type_]
+        await self.save(self.status.model_copy(update={"intents": others, **fields}))
+
+    def operation(self, type_: str) -> Operation | None:
+        return next((o for o in self.status.intents if o.type == type_), None)
+
+    def started(self, type_: str, target: str, *, task: str | None = None) -> Operation:
+        """An operation that starts now."""
+        return Operation(
+            type=type_,
+            target=target,
+            task_ref=task,
+            vcenter=self.there.instance_uuid,
+            started_at=status.now().replace(microsecond=0),
+            resource_version=self.obj["metadata"]["resourceVersion"],
+        )
+
+    def _kept(self) -> list[Condition]:
+        return [Condition(c.type, c.status.value, c.reason, c.message) for c in self.status.conditions]
+
+    async def _write(self, new: ClusterStatus, wanted: Iterable[Condition], *, guarded: bool = False) -> None:
+        text = new.to_json()
+        fields = {k: v for k, v in text.items() if v not in ([], {}) and k not in _COMPOSED}
+        composed = status.compose(self.obj, fields, wanted, at=status.now())
+        self.obj = await status.write(self.objects, self.obj, composed, guarded=guarded)
+
+    @property
+    def deleting(self) -> bool:
+        return is_deleting(self.obj)
+
+
+_COMPOSED = ("conditions", "observedGeneration")
+
+
+def _stale(condition: Condition) -> bool:
+    """What was told of fields that are gone from the spec by now."""
+    return condition.type == unsupported.SUPPORTED
