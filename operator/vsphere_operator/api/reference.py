@@ -54,7 +54,8 @@ def _rules(schema: Schema) -> Iterator[str]:
             fields.setdefault(rule["message"], []).append(path.removeprefix("."))
     yield from ("## rules", "", "| for | rule |", "|---|---|") if fields else ()
     for message, paths in fields.items():
-        yield f"| {', '.join(f'`{path}`' for path in paths if path)} | {_cell(message)} |"
+        where = ", ".join(f"`{path or 'metadata.name'}`" for path in paths)
+        yield f"| {where} | {_cell(message)} |"
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""An object's first and last acts: identity and finalizer before anything is made, the finalizer off when proven gone."""
+"""An object's first and last acts: its identity and finalizer, and the finalizer off when all that was made is gone."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def metadata(obj: Object) -> Mapping[str, Any]:
     return meta
 
 
-def annotations(obj: Object) -> Mapping[str, str]:
+def annotations_of(obj: Object) -> Mapping[str, str]:
     return metadata(obj).get("annotations") or {}
 
 
-def labels(obj: Object) -> Mapping[str, str]:
+def labels_of(obj: Object) -> Mapping[str, str]:
     return metadata(obj).get("labels") or {}
 
 
@@ -35,16 +35,16 @@ def has_finalizer(obj: Object, name: str = FINALIZER) -> bool:
 
 def identity(obj: Object) -> str:
     """The portable id: the first UID that this object had, also after a backup was restored elsewhere."""
-    return annotations(obj).get(ID_ANNOTATION) or str(metadata(obj)["uid"])
+    return annotations_of(obj).get(ID_ANNOTATION) or str(metadata(obj)["uid"])
 
 
 def is_paused(obj: Object) -> bool:
-    return bool((obj.get("spec") or {}).get("paused")) or PAUSED_ANNOTATION in annotations(obj)
+    return bool((obj.get("spec") or {}).get("paused")) or PAUSED_ANNOTATION in annotations_of(obj)
 
 
 def orphaned(obj: Object) -> frozenset[str]:
     """The kinds of things that a person has said may be left behind: ``machines``, ``folder``, ``tags`` or ``all``."""
-    words = annotations(obj).get(ORPHAN_ANNOTATION, "")
+    words = annotations_of(obj).get(ORPHAN_ANNOTATION, "")
     return frozenset(w.strip().lower() for w in words.split(",") if w.strip())
 
 
@@ -105,9 +105,9 @@ def _adoption_ops(obj: Object, extra_labels: Mapping[str, str]) -> list[Object]:
     ops += _map_ops(
         "annotations",
         meta.get("annotations"),
-        {} if ID_ANNOTATION in annotations(obj) else {ID_ANNOTATION: meta["uid"]},
+        {} if ID_ANNOTATION in annotations_of(obj) else {ID_ANNOTATION: meta["uid"]},
     )
-    missing = {k: v for k, v in extra_labels.items() if labels(obj).get(k) != v}
+    missing = {k: v for k, v in extra_labels.items() if labels_of(obj).get(k) != v}
     return ops + _map_ops("labels", meta.get("labels"), missing)
 
 

@@ -19,15 +19,15 @@ from .errors import KubeError, Unavailable
 
 logger = logging.getLogger(__name__)
 
-COMPONENT = "userclusters.io/vsphere-operator"
+COMPONENT = "vsphere-operator"
 CAPACITY = 1000
 """Events that wait to be posted; beyond that the newest are dropped."""
 QUIET = 3600.0
 """Seconds for which the same event is not told again: as long as the API server keeps Events by default."""
 REMEMBERED = 10_000
 """Events that are remembered as told."""
-NOTE_LENGTH = 1024
-"""Characters that the API takes for an Event's note."""
+MESSAGE_LENGTH = 1024
+"""Characters that the API takes for an Event's message."""
 
 
 class EventApi(Protocol):
@@ -116,7 +116,7 @@ class Events:
     def _event(self, kind: str, obj: Object, reason: str, message: str, action: str) -> dict[str, Any]:
         metadata = obj["metadata"]
         key = key_of(obj)
-        regarding = {
+        involved = {
             "apiVersion": obj.get("apiVersion", ""),
             "kind": key.kind,
             "name": key.name,
@@ -124,21 +124,25 @@ class Events:
             "resourceVersion": metadata.get("resourceVersion", ""),
         }
         if key.namespace:
-            regarding["namespace"] = key.namespace
+            involved["namespace"] = key.namespace
+        moment = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
-            "apiVersion": "events.k8s.io/v1",
+            "apiVersion": "v1",
             "kind": "Event",
             # Events of cluster scoped objects live in `default`: that is where kubectl looks for them.
             "metadata": {
                 "name": f"{key.name[:200]}.{uuid.uuid4().hex[:16]}",
                 "namespace": key.namespace or "default",
             },
-            "eventTime": self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "reportingController": COMPONENT,
-            "reportingInstance": self._instance,
+            "involvedObject": involved,
             "type": kind,
             "reason": reason[:128],
+            "message": message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…",
             "action": action[:128],
-            "note": message if len(message) <= NOTE_LENGTH else message[: NOTE_LENGTH - 1] + "…",
-            "regarding": regarding,
+            "count": 1,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._instance,
         }

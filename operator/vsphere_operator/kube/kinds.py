@@ -46,12 +46,12 @@ _ALL = (
     Kind("Secret", "", "v1", "secrets", namespaced=True, metadata_only=True),
     Kind("ConfigMap", "", "v1", "configmaps", namespaced=True, metadata_only=True),
     Kind("Namespace", "", "v1", "namespaces", namespaced=False),
-    Kind("Event", "events.k8s.io", "v1", "events", namespaced=True),
+    Kind("Event", "", "v1", "events", namespaced=True),
     Kind("Lease", "coordination.k8s.io", "v1", "leases", namespaced=True),
 )
 
 KINDS = {kind.kind: kind for kind in _ALL}
 OURS = tuple(kind.kind for kind in _ALL if kind.group == GROUP)
 """Our own kinds, in the order in which one needs the other."""
-WATCHED = (*OURS, "Secret", "ConfigMap")
-"""What the store keeps."""
+WATCHED = (*OURS, "Namespace", "Secret", "ConfigMap")
+"""What the store keeps: our kinds, the labels of namespaces, and that Secrets and ConfigMaps exist."""

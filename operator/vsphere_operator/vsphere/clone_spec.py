@@ -56,7 +56,8 @@ class CloneRequest:
     cpus: int
     memory_mib: int
     disk_gib: int | None
-    networks: tuple[NetworkRef, ...]
+    networks: tuple[NetworkRef, ...] | None
+    """A NIC each, in order, in place of the template's; `None` keeps those."""
     instance_uuid: str
     template_details: VmDetails = field(repr=False)
     extra_config: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -154,6 +155,8 @@ def _floppy_changes(details: VmDetails) -> list[Any]:
 
 
 def _nic_changes(request: CloneRequest, details: VmDetails, stub: Any) -> list[Any]:
+    if request.networks is None:
+        return []
     if not request.networks:
         raise invalid("NoNetwork", f"No network is given for {request.name}: name at least one.")
     changes = [_device_change("remove", nic.device) for nic in details.nics]

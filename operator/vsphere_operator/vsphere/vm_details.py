@@ -81,6 +81,8 @@ class CdRom:
     controller_key: int
     iso_path: str | None
     connected: bool
+    start_connected: bool = False
+    """Whether the guest sees the disc when the VM is next powered on."""
     device: Any = field(default=None, repr=False, compare=False)
 
 
@@ -255,6 +257,7 @@ def _cdrom(device: Any) -> CdRom:
         controller_key=device.controllerKey or 0,
         iso_path=device.backing.fileName if iso else None,
         connected=bool(device.connectable is not None and device.connectable.connected),
+        start_connected=bool(device.connectable is not None and device.connectable.startConnected),
         device=device,
     )
 

@@ -175,10 +175,12 @@ def _recorded(seen: Seen, where: Place, status: FolderStatus) -> Step:
 
 def _unrenamed(seen: Seen, where: Place, record: FolderStatus) -> Step:
     if seen.rename_refused:
-        words = f"The folder keeps its working name: the vCenter user may not rename it to {where.name} (Folder.Rename)."
+        words = (
+            f"The folder keeps its working name: the user may not rename it to {where.name} (Folder.Rename)."
+        )
         return Ready(record, "RenameNotPermitted", words)
     if seen.at_path is not None:
-        words = f"somebody has made {where.path} in the meantime; move it away, so that this Cluster's can have its name"
+        words = f"somebody has made {where.path} meanwhile; move it away, so that this Cluster's can have its name"
         return Block(Problem(FOLDER_READY, "FolderTaken", words))
     return Rename(MoRef(record.mo_ref or ""), where.name)
 

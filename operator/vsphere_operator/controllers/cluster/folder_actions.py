@@ -33,7 +33,9 @@ async def ensure(work: Work) -> Problem | None:
         match step:
             case folder.Ready(record=record, reason=reason, message=message):
                 work.found(folder.FOLDER_READY, reason, message)
-                return None if record == work.status.folder else await _record(work, record)
+                if record != work.status.folder or work.operation(folder.CREATE):
+                    await _record(work, record)
+                return None
             case folder.Block(problem=problem):
                 return problem
             case folder.Record(record=record):
@@ -43,9 +45,9 @@ async def ensure(work: Work) -> Problem | None:
             case folder.Rename(moref=moref, name=name):
                 return await _rename(work, moref, name)
             case folder.Confirm(moref=moref):
-                problem = _just_made(work) or await _confirm(work, moref)
-                if problem is not None:
-                    return problem
+                hindrance = _just_made(work) or await _confirm(work, moref)
+                if hindrance is not None:
+                    return hindrance
     raise RuntimeError(f"the folder of {work.op_id} did not settle in {_MOST_STEPS} steps")
 
 

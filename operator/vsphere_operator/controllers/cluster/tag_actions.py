@@ -20,7 +20,7 @@ from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import TagMark
-from vsphere_operator.vsphere.tags import Cardinality, Category, Tag
+from vsphere_operator.vsphere.tags import Category, Tag
 
 TAGS_READY = "TagsReady"
 CREATE_TAG = "CreateTag"
@@ -57,10 +57,10 @@ async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
     """
     left = []
     for tag in unwanted:
-        if tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work)):
-            if not await _delete_if_unused(work, tag):
-                left.append(tag)
-                continue
+        mine = tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work))
+        if mine and not await _delete_if_unused(work, tag):
+            left.append(tag)
+            continue
         kept = [t for t in work.status.tags if t.id != tag.id]
         await work.save(work.status.model_copy(update={"tags": kept}))
     return left
@@ -152,9 +152,7 @@ async def _create_category(work: Work, name: str) -> Category:
     await work.intend(work.started(CREATE_CATEGORY, name))
     mark = TagMark(work.installation, work.id).as_description()
     try:
-        return await work.there.vcenter.tags.create_category(
-            name, mark, Cardinality.MULTIPLE, op_id=work.op_id
-        )
+        return await work.there.vcenter.tags.create_category(name, mark, "MULTIPLE", op_id=work.op_id)
     except VSphereError as error:
         if not may_have_happened(error.fault):
             await work.strike(CREATE_CATEGORY)

@@ -17,10 +17,11 @@ from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.plan_create import VM_CLONED
 from vsphere_operator.controllers.ports import Object, Objects
+from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.clone_spec import CloneRequest
-from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.identity import instance_uuid
-from vsphere_operator.vsphere.inventory.entities import VmEntity
+from vsphere_operator.vsphere.inventory.entities import Datacenter, VmEntity
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import VmMark
 from vsphere_operator.vsphere.vm_details import VmDetails
@@ -49,8 +50,15 @@ class Work:
         return f"{meta['namespace']}-{meta['name']}"[:100]
 
     @property
-    def datacenter(self) -> str:
-        return self.access.offer.vsphere.datacenter
+    def datacenter(self) -> Datacenter:
+        """The Seed's datacenter; a name that vCenter no longer shows is an error that heals."""
+        answer = self.access.vcenter.inventory.datacenter(self.access.offer.vsphere.datacenter)
+        if isinstance(answer, Present):
+            return answer.value
+        words = f'the datacenter "{self.access.offer.vsphere.datacenter}" is not visible in vCenter now'
+        raise VSphereError(
+            Fault(FaultClass.TRANSIENT, "DatacenterNotFound", words, 30.0, "DatacenterNotFound")
+        )
 
 
 class Actions:
@@ -118,10 +126,10 @@ class Actions:
         datastore, _, file_path = path.removeprefix("[").partition("] ")
         status = work.machine.status
         seen = (status.vm or VirtualMachineStatus()).model_copy(update={"iso_path": path})
-        vcenter = work.access.vcenter
+        vcenter, name = work.access.vcenter, _prepared(work).datacenter.name or ""
 
         async def put() -> MoRef:
-            await vcenter.files.upload(work.datacenter, datastore, file_path, delivery.iso, op_id=work.op_id)
+            await vcenter.files.upload(name, datastore, file_path, delivery.iso, op_id=work.op_id)
             return await vcenter.vms.attach_iso(details, path, op_id=work.op_id)
 
         await self._run(
@@ -166,7 +174,7 @@ class Actions:
             work,
             operations.DELETE_ISO,
             target=path,
-            call=lambda: files.delete(path, work.datacenter, op_id=work.op_id),
+            call=lambda: files.delete(path, work.datacenter.moref, op_id=work.op_id),
         )
 
     async def destroy(self, work: Work, details: VmDetails) -> None:

@@ -29,11 +29,12 @@ from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.setbacks import Setbacks
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
-from vsphere_operator.vsphere.answers import Present
+from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import proves
+from vsphere_operator.vsphere.vm_details import VmDetails
 
 _MOST_STEPS = 20
 """Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
@@ -95,7 +96,7 @@ class MachineController:
         )
         inputs = gather.fingerprint(obj, cluster, access)
         prepared: Prepared | Problem | None = None
-        details = None
+        details: Answer[VmDetails] | None = None
         for _ in range(_MOST_STEPS):
             seen = gather.observe(work, details=details, prepared=prepared)
             seen = gather.with_setback(seen, self._setbacks.current(key, inputs=inputs))
@@ -144,7 +145,9 @@ class MachineController:
         )
         return gather.with_ownership(seen, verdict)
 
-    async def _prepare(self, work: Work, cluster: Cluster, details: object) -> Prepared | Problem:
+    async def _prepare(
+        self, work: Work, cluster: Cluster, details: Answer[VmDetails] | None
+    ) -> Prepared | Problem:
         macs = gather.macs(details)
         return await self._preparation.prepare(work.obj, work.machine, cluster, work.access, macs=macs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine, MachineStatus
@@ -86,7 +86,7 @@ def kept_conditions(machine: Machine, replaced: set[str]) -> list[Condition]:
     ]
 
 
-def macs(details: Answer[VmDetails] | None) -> Iterable[str]:
+def macs(details: Answer[VmDetails] | None) -> Sequence[str]:
     """The MACs of a VM that has been looked at, in the order of its networks."""
     if not isinstance(details, Present) or len(details.value.nics) < 2:
         return ()

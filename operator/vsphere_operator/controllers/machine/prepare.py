@@ -168,7 +168,10 @@ def _pool(
         return lookups.find_pool(inventory, None, compute, datacenter, field="resourcePool")
     pool = lookups.find_pool(inventory, setting.value, compute, datacenter, field=setting.field)
     if isinstance(pool, ResourcePool) and pool.owner not in (None, compute.moref):
-        words = f'the resource pool "{setting.value}" is not in the compute cluster "{compute.name}"; correct {setting.field}'
+        words = (
+            f'the resource pool "{setting.value}" is not in the compute cluster "{compute.name}"; '
+            f"correct {setting.field}"
+        )
         return Problem(lookups.PLACEMENT, "ResourcePoolElsewhere", words)
     return pool
 
@@ -252,6 +255,8 @@ async def _tag_id(access: Access, name: str, category: str | None) -> str | Prob
     except VSphereError as error:
         return problem_of(error.fault, "TagsReady")
     if not isinstance(tag, Present):
-        words = f'the tag "{name}" does not exist in the category "{category}"; create it, or remove it from the template'
+        words = (
+            f'the tag "{name}" is not in the category "{category}"; create it, or remove it from the template'
+        )
         return Problem("TagsReady", "TagNotFound", words)
     return tag.value.id

@@ -11,7 +11,7 @@ from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.lifecycle import (
     ORPHAN_FINALIZER,
     adopt,
-    annotations,
+    annotations_of,
     is_deleting,
     is_paused,
     metadata,
@@ -118,7 +118,7 @@ class MachineDeploymentController:
             await self._objects.delete("MachineSet", meta["namespace"], meta["name"], uid=meta["uid"])
 
     async def _record_revision(self, obj: Object, number: int) -> Object:
-        if annotations(obj).get(REVISION_ANNOTATION) == str(number):
+        if annotations_of(obj).get(REVISION_ANNOTATION) == str(number):
             return obj
         meta = metadata(obj)
         patch = {"metadata": {"annotations": {REVISION_ANNOTATION: str(number)}}}

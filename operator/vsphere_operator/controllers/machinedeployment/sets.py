@@ -14,7 +14,7 @@ from vsphere_operator.api.names import (
     REVISION_ANNOTATION,
     TEMPLATE_HASH_LABEL,
 )
-from vsphere_operator.controllers.lifecycle import annotations, labels, metadata, owner_reference
+from vsphere_operator.controllers.lifecycle import annotations_of, labels_of, metadata, owner_reference
 from vsphere_operator.controllers.machinedeployment.rollout import SetView
 from vsphere_operator.controllers.ports import Object
 
@@ -81,7 +81,7 @@ def carried_changes(deployment: Object, machine_set: Object) -> Object:
 
 
 def revision(machine_set: Object) -> int:
-    text = annotations(machine_set).get(REVISION_ANNOTATION, "0")
+    text = annotations_of(machine_set).get(REVISION_ANNOTATION, "0")
     return int(text) if text.isdigit() else 0
 
 
@@ -129,4 +129,4 @@ def _pruned(value: Any) -> Any:
 def own_labels(deployment: Object) -> dict[str, str]:
     """What Cluster API's clients expect on a MachineDeployment."""
     wanted = {CLUSTER_NAME_LABEL: deployment["spec"]["clusterName"]}
-    return {k: v for k, v in wanted.items() if labels(deployment).get(k) != v}
+    return {k: v for k, v in wanted.items() if labels_of(deployment).get(k) != v}

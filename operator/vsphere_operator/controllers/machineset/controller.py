@@ -13,7 +13,7 @@ from vsphere_operator.controllers.lifecycle import (
     adopt,
     is_deleting,
     is_paused,
-    labels,
+    labels_of,
     metadata,
     release,
 )
@@ -107,7 +107,7 @@ class MachineSetController:
         match = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
         return {
             "replicas": len(living),
-            "fullyLabeledReplicas": sum(wanted.items() <= labels(m).items() for m in living),
+            "fullyLabeledReplicas": sum(wanted.items() <= labels_of(m).items() for m in living),
             "readyReplicas": sum(view(m).ready for m in living),
             "availableReplicas": sum(seconds_until_available(m, seconds, at) == 0 for m in living),
             "selector": ",".join(f"{k}={v}" for k, v in sorted(match.items())),

@@ -12,7 +12,13 @@ from vsphere_operator.api.names import (
     DEPLOYMENT_NAME_LABEL,
 )
 from vsphere_operator.controllers import conditions
-from vsphere_operator.controllers.lifecycle import annotations, is_deleting, labels, metadata, owner_reference
+from vsphere_operator.controllers.lifecycle import (
+    annotations_of,
+    is_deleting,
+    labels_of,
+    metadata,
+    owner_reference,
+)
 from vsphere_operator.controllers.machineset.plan import MachineView
 from vsphere_operator.controllers.ports import Object
 
@@ -56,7 +62,7 @@ def view(machine: Object) -> MachineView:
         uid=meta["uid"],
         created=meta.get("creationTimestamp", ""),
         deleting=is_deleting(machine),
-        marked=DELETE_MACHINE_ANNOTATION in annotations(machine),
+        marked=DELETE_MACHINE_ANNOTATION in annotations_of(machine),
         failed=status.get("phase") == "Failed",
         ready=conditions.is_true(status.get("conditions") or [], conditions.READY),
     )
@@ -64,5 +70,5 @@ def view(machine: Object) -> MachineView:
 
 def _ownership_labels(machine_set: Object) -> Mapping[str, str]:
     result = {CLUSTER_NAME_LABEL: machine_set["spec"]["clusterName"]}
-    deployment = labels(machine_set).get(DEPLOYMENT_NAME_LABEL)
+    deployment = labels_of(machine_set).get(DEPLOYMENT_NAME_LABEL)
     return result | ({DEPLOYMENT_NAME_LABEL: deployment} if deployment else {})
