@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import select
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
@@ -51,10 +52,13 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
         )
         self._read_timeout = read_timeout
         self._busy: set[Any] = set()
+        self._used: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def GetConnection(self) -> Any:  # noqa: N802  # pyVmomi's name
         connection = super().GetConnection()
-        while _was_dropped(connection):
+        # A new connection is not judged: with TLS 1.3 it has session tickets to read from the start.
+        while connection in self._used and _was_dropped(connection):
+            self._used.discard(connection)
             connection.close()
             connection = super().GetConnection()
         if connection.sock is None:
@@ -65,6 +69,7 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
 
     def ReturnConnection(self, conn: Any) -> None:  # noqa: N802
         self._busy.discard(conn)
+        self._used.add(conn)
         super().ReturnConnection(conn)
 
     def DropConnections(self) -> None:  # noqa: N802
