@@ -100,7 +100,8 @@ class Model(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=camel,
-        populate_by_name=True,
+        validate_by_name=True,
+        validate_by_alias=True,
         serialize_by_alias=True,
         extra="ignore",
         frozen=True,
