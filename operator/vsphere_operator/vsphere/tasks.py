@@ -5,10 +5,10 @@ vCenter forgets a task about ten minutes after its end; then the object itself h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from vsphere_operator.vsphere.faults import Fault
 from vsphere_operator.vsphere.inventory.entities import Change
@@ -76,31 +76,62 @@ class TaskInfo:
 @dataclass
 class _Followed:
     state: TaskState | None = None
+    subscribed: bool = False
     children: dict[TaskRef, None] = field(default_factory=dict)
     parents: set[TaskRef] = field(default_factory=set)
 
 
-class Tasks:
-    """The tasks of one vCenter. Lives on the event loop."""
+class TaskWatch(Protocol):
+    """What the tasks need from the watch. Neither method blocks."""
 
-    def __init__(self, subscribe: Callable[[TaskRef], None], unsubscribe: Callable[[TaskRef], None]) -> None:
-        self._subscribe = subscribe
-        self._unsubscribe = unsubscribe
+    def subscribe(self, ref: TaskRef) -> None:
+        """Ask for this very task; it is told to be unknown if vCenter has forgotten it."""
+
+    def unsubscribe(self, ref: TaskRef) -> None: ...
+
+
+GRACE_SECONDS = 2.0
+"""How long a task may take to show among the recent ones before vCenter is asked for it by itself."""
+
+
+class Tasks:
+    """The tasks of one vCenter. Lives on the event loop.
+
+    Following costs no call: vCenter's recent tasks are in the wait anyway. Only what has left that list (a
+    busy vCenter keeps a few hundred) is asked for by itself.
+    """
+
+    def __init__(
+        self,
+        watch: TaskWatch,
+        *,
+        notify: Callable[[Sequence[Change]], None],
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._watch = watch
+        self._notify = notify
+        self._later = later
         self._followed: dict[TaskRef, _Followed] = {}
         self._recent: dict[TaskRef, TaskInfo] = {}
 
     def follow(self, ref: TaskRef) -> None:
         """Watch this task, also one that an earlier process started. Its end comes as a `task` change."""
-        if ref not in self._followed:
-            self._followed[ref] = _Followed()
-            self._subscribe(ref)
+        if ref in self._followed:
+            return
+        self._followed[ref] = _Followed()
+        if ref in self._recent:
+            # Not at once: the caller has yet to write down that it waits for this task.
+            self._later(0.0, lambda: self._retell(ref))
+        else:
+            self._later(GRACE_SECONDS, lambda: self._ask_for(ref))
 
     def unfollow(self, ref: TaskRef) -> None:
         """Forget what is known of a task whose end has been dealt with. Unknown ones are ignored."""
         entry = self._followed.pop(ref, None)
         if entry is None:
             return
-        self._unsubscribe(ref)
+        if entry.subscribed:
+            self._watch.unsubscribe(ref)
         for child in entry.children:
             child_entry = self._followed.get(child)
             if child_entry is not None:
@@ -143,12 +174,19 @@ class Tasks:
 
     # By the watch only
 
-    def apply_recent(self, updates: Iterable[tuple[TaskRef, TaskInfo | None]]) -> None:
+    def apply_recent(self, updates: Iterable[tuple[TaskRef, TaskInfo | None]]) -> list[Change]:
+        """Take over what the watch saw; `None`: no longer among the recent ones. Returns the ends of
+        followed ones.
+        """
+        told: list[tuple[TaskRef, TaskInfo | None]] = []
         for ref, task in updates:
-            if task is None:
-                self._recent.pop(ref, None)
-            else:
+            if task is not None:
                 self._recent[ref] = task
+                told.append((ref, task))
+                continue
+            self._recent.pop(ref, None)
+            self._ask_for(ref)
+        return self.apply_followed(told)
 
     def apply_followed(self, updates: Iterable[tuple[TaskRef, TaskInfo | None]]) -> list[Change]:
         """Take over what the watch saw; `None`: vCenter does not know the task. Returns the ends."""
@@ -166,9 +204,32 @@ class Tasks:
                 changes.update(dict.fromkeys(entry.parents))
         return [Change("task", ref) for ref in changes if not isinstance(self.state(ref), Running | None)]
 
-    def restart_recent(self) -> None:
+    def restart(self) -> None:
         """A new session begins: the recent tasks will be told anew."""
         self._recent.clear()
+        for entry in self._followed.values():
+            entry.subscribed = False
+
+    def caught_up(self) -> None:
+        """The recent tasks have been told: ask for the followed ones that are not among them."""
+        for ref in list(self._followed):
+            if ref not in self._recent:
+                self._ask_for(ref)
+
+    def _retell(self, ref: TaskRef) -> None:
+        task = self._recent.get(ref)
+        changes = self.apply_followed([(ref, task)]) if task is not None else []
+        if changes:
+            self._notify(changes)
+
+    def _ask_for(self, ref: TaskRef) -> None:
+        entry = self._followed.get(ref)
+        if entry is None or entry.subscribed or isinstance(entry.state, Succeeded | Failed | Forgotten):
+            return
+        if ref in self._recent:
+            return
+        entry.subscribed = True
+        self._watch.subscribe(ref)
 
     def _judge(self, ref: TaskRef, entry: _Followed, task: TaskInfo) -> TaskState:
         if task.state == "error" and task.fault is not None:

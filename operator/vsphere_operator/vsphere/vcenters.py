@@ -97,7 +97,7 @@ class VCenter:
         self._automation = Automation(endpoint, credentials, user_agent=user_agent, gate=gate)
         self._calls = Calls(self._session, self._automation, metrics)
         self._watch = Watch(self._session, self, self._loop)
-        self.tasks = Tasks(self._subscribe, self._unsubscribe)
+        self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls)
@@ -117,10 +117,12 @@ class VCenter:
         """Connected, and the inventory is a current copy."""
         return isinstance(self.state, Connected) and self.inventory.synced
 
-    def _subscribe(self, ref: MoRef) -> None:
+    # The tasks ask
+
+    def subscribe(self, ref: MoRef) -> None:
         self._calls.background(lambda: self._watch.follow(ref))
 
-    def _unsubscribe(self, ref: MoRef) -> None:
+    def unsubscribe(self, ref: MoRef) -> None:
         self._calls.background(lambda: self._watch.unfollow(ref))
 
     # The watch tells (on the event loop)
@@ -130,7 +132,7 @@ class VCenter:
         self.inventory.root = root
         self.inventory.synced = False
         self._seen = set()
-        self.tasks.restart_recent()
+        self.tasks.restart()
         self._set_state(Connected(about.instance_uuid, about.version, about.build, about.api_type))
 
     def entities(self, updates: Sequence[EntityUpdate]) -> None:
@@ -139,7 +141,7 @@ class VCenter:
         self._emit(self.inventory.apply(updates))
 
     def recent_tasks(self, updates: Sequence[TaskUpdate]) -> None:
-        self.tasks.apply_recent(updates)
+        self._emit(self.tasks.apply_recent(updates))
 
     def followed_tasks(self, updates: Sequence[TaskUpdate]) -> None:
         self._emit(self.tasks.apply_followed(updates))
@@ -152,6 +154,7 @@ class VCenter:
         self._seen = None
         for start in range(0, len(gone), _SWEEP):
             self._emit(self.inventory.apply([(moref, None) for moref in gone[start : start + _SWEEP]]))
+        self.tasks.caught_up()
         self.inventory.synced = True
         self._emit([Change("state")])
 

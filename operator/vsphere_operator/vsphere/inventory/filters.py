@@ -132,8 +132,15 @@ _FAMILY = {"VmwareDistributedVirtualSwitch": "DistributedVirtualSwitch", "Virtua
 MARK_PATHS = {f'config.extraConfig["{key}"].value': key for key in ownership.KEYS}
 NARROW = (Leaf("guest.net", "guest_nics", _nics),)
 
-RECENT_TASK_PATHS = ("info.descriptionId", "info.entity", "info.state", "info.queueTime")
-FOLLOWED_TASK_PATHS = (*RECENT_TASK_PATHS, "info.error", "info.progress", "info.result")
+RECENT_TASK_PATHS = (
+    "info.descriptionId",
+    "info.entity",
+    "info.error",
+    "info.queueTime",
+    "info.result",
+    "info.state",
+)
+FOLLOWED_TASK_PATHS = (*RECENT_TASK_PATHS, "info.progress")
 
 
 def decoder_of(kind: str) -> tuple[type[Entity], dict[str, Leaf]] | None:

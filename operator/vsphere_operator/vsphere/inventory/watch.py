@@ -84,7 +84,6 @@ class Watch:
         self._stop = threading.Event()
         self._slots = threading.Semaphore(_AHEAD)
         self._lock = threading.Lock()
-        self._followed: set[TaskRef] = set()
         self._current: _Collector | None = None
         self._entities: dict[MoRef, Entity] = {}
         self._tasks: dict[tuple[str, TaskRef], dict[str, Any]] = {}
@@ -97,12 +96,11 @@ class Watch:
     # From other threads
 
     def follow(self, ref: TaskRef) -> None:
-        """Add a task to the wait. One call; `VSphereError` if it fails, and then the next full read adds
-        it.
+        """Add a task to the wait, in one call; tells it as unknown if vCenter has forgotten it.
+
+        `VSphereError` if the call fails; after a new login whoever follows has to ask again.
         """
-        with self._lock:
-            self._followed.add(ref)
-            current = self._current
+        current = self._current
         if current is None:
             return
         task = self._session.object(ref)
@@ -113,16 +111,15 @@ class Watch:
             self._post(self._sink.followed_tasks, [(ref, None)])
 
     def unfollow(self, ref: TaskRef) -> None:
-        with self._lock:
-            self._followed.discard(ref)
-            current = self._current
-        if current is not None:
-            task = self._session.object(ref)
-            self._session.call(
-                lambda _: self._list_view(current.tasks).ModifyListView(remove=[task]),
-                op_id=_OP_ID,
-                mutating=False,
-            )
+        current = self._current
+        if current is None:
+            return
+        task = self._session.object(ref)
+        self._session.call(
+            lambda _: self._list_view(current.tasks).ModifyListView(remove=[task]),
+            op_id=_OP_ID,
+            mutating=False,
+        )
 
     def _list_view(self, view: Any) -> Any:
         return self._session.object(morefs.of(view))
@@ -250,11 +247,6 @@ class Watch:
         current = _Collector(generation, stub, collector, container, tasks, narrow, roles)
         with self._lock:
             self._current = current
-            followed = list(self._followed)
-        if followed:
-            refs = [self._session.object(ref, stub) for ref in followed]
-            gone = tasks.ModifyListView(add=refs)
-            self._post(self._sink.followed_tasks, [(morefs.of(ref), None) for ref in gone or ()])
         return current
 
     def _discard(self, old: _Collector | None) -> None:
