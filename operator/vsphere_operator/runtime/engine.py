@@ -114,7 +114,7 @@ class Engine:
     @property
     def is_open(self) -> bool:
         """Whether keys are worked on."""
-        return self._gate.is_set() and not self._draining
+        return self._gate.is_set()
 
     @property
     def in_flight(self) -> dict[Key, float]:
@@ -123,8 +123,9 @@ class Engine:
         return {key: now - since for key, since in self._in_flight.items()}
 
     def open(self) -> None:
-        """Let workers take keys."""
-        self._gate.set()
+        """Let workers take keys; without effect once draining began."""
+        if not self._draining:
+            self._gate.set()
 
     def close(self) -> None:
         """Let workers take no more keys; what they work on goes on."""
@@ -139,6 +140,7 @@ class Engine:
         """Take no more keys, let work in flight end within `seconds`, then cancel it; the keys that were
         cancelled."""
         self._draining = True
+        self.close()
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
