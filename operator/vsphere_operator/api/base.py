@@ -63,7 +63,7 @@ class Keywords:
         return handler(core_schema) | dict(self.values)
 
     def __hash__(self) -> int:
-        return hash(tuple(self.values))
+        return hash(tuple(self.values))  # `Annotated[…] | None` hashes its metadata; mappings have no hash
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,6 @@ class Column:
     json_path: str
     type: Literal["string", "integer", "boolean", "date"] = "string"
     priority: int = 0
-    description: str = ""
 
 
 READY_COLUMN: Final = Column("Ready", '.status.conditions[?(@.type=="Ready")].status')
