@@ -1,31 +1,181 @@
 package main
 
 import (
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// guests plays what runs inside the VMs.
+// guests plays what runs inside the VMs: a VM that boots with its data gets VMware Tools and addresses after a
+// while; one that boots without is written down, and stays silent as a real one that nobody configured.
 type guests struct {
 	vc *vCenter
 
-	mu     sync.Mutex
-	booted []string
+	mu          sync.Mutex
+	boots       map[types.ManagedObjectReference]int // tells a boot from the next
+	withoutData []dataless
+	addresses   uint32
 }
 
-func newGuests(vc *vCenter) *guests { return &guests{vc: vc} }
+type dataless struct {
+	Object string    `json:"object"`
+	Name   string    `json:"name"`
+	Time   time.Time `json:"time"`
+}
 
+func newGuests(vc *vCenter) *guests {
+	return &guests{vc: vc, boots: map[types.ManagedObjectReference]int{}, withoutData: []dataless{}}
+}
+
+func (g *guests) bootsWithoutData() []dataless {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]dataless{}, g.withoutData...)
+}
+
+// Reference makes guests a handler of the simulator's registry, which tells it about every change.
 func (g *guests) Reference() types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: "Guests", Value: "guests"}
 }
-func (g *guests) PutObject(*simulator.Context, mo.Reference)                            {}
-func (g *guests) RemoveObject(*simulator.Context, types.ManagedObjectReference)         {}
-func (g *guests) UpdateObject(*simulator.Context, mo.Reference, []types.PropertyChange) {}
 
-func (g *guests) bootsWithoutData() []string { return []string{} }
+// PutObject completes a new VM. The caller holds its lock.
+func (g *guests) PutObject(_ *simulator.Context, object mo.Reference) {
+	if vm, ok := object.(*simulator.VirtualMachine); ok {
+		completeRuntime(vm)
+	}
+}
+
+// completeRuntime sets enumerations that the simulator leaves empty, which pyVmomi cannot read.
+func completeRuntime(vm *simulator.VirtualMachine) {
+	for _, runtime := range []*types.VirtualMachineRuntimeInfo{&vm.Runtime, &vm.Summary.Runtime} {
+		runtime.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
+		runtime.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
+	}
+}
+
+// RemoveObject also takes the tags off what is gone.
+func (g *guests) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
+	g.vc.tags.forget(ref)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.boots, ref)
+}
+
+// UpdateObject notices power changes. The caller holds the VM's lock.
+func (g *guests) UpdateObject(_ *simulator.Context, object mo.Reference, changes []types.PropertyChange) {
+	vm, ok := object.(*mo.VirtualMachine)
+	if !ok {
+		return
+	}
+	for _, change := range changes {
+		if change.Name != "runtime.powerState" {
+			continue
+		}
+		boot := g.nextBoot(vm.Self)
+		if change.Val == types.VirtualMachinePowerStatePoweredOn {
+			g.powerOn(vm, boot)
+		} else {
+			go g.update(vm.Self, boot, func(vm *simulator.VirtualMachine) { setTools(vm, toolsDown) })
+		}
+	}
+}
+
+func (g *guests) nextBoot(ref types.ManagedObjectReference) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.boots[ref]++
+	return g.boots[ref]
+}
+
+func (g *guests) powerOn(vm *mo.VirtualMachine, boot int) {
+	data, found := g.vc.findBootData(vm)
+	if !found {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.withoutData = append(g.withoutData, dataless{vm.Self.String(), vm.Name, time.Now().UTC()})
+		return
+	}
+	ref := vm.Self
+	time.AfterFunc(g.vc.opts.tools, func() {
+		g.update(ref, boot, func(vm *simulator.VirtualMachine) {
+			setTools(vm, toolsUp)
+			g.setAddresses(vm, data.hostname)
+		})
+	})
+}
+
+// update changes a VM unless its power has changed since.
+func (g *guests) update(ref types.ManagedObjectReference, boot int, change func(*simulator.VirtualMachine)) {
+	vm, ok := g.vc.registry().Get(ref).(*simulator.VirtualMachine)
+	if !ok {
+		return
+	}
+	g.vc.newContext().AutoUpdate(vm, func() {
+		g.mu.Lock()
+		current := g.boots[ref] == boot
+		g.mu.Unlock()
+		if current {
+			change(vm)
+		}
+	})
+}
+
+// setAddresses gives each connected network card an IPv4 address of its own and a link-local IPv6 address.
+func (g *guests) setAddresses(vm *simulator.VirtualMachine, hostname string) {
+	vm.Guest.HostName = hostname
+	vm.Summary.Guest.HostName = hostname
+	vm.Guest.Net = nil
+	for _, device := range vm.Config.Hardware.Device {
+		nic, ok := device.(types.BaseVirtualEthernetCard)
+		if !ok {
+			continue
+		}
+		card := nic.GetVirtualEthernetCard()
+		v4, v6 := g.nextAddress()
+		vm.Guest.Net = append(vm.Guest.Net, types.GuestNicInfo{
+			Network:        networkName(g.vc, card),
+			MacAddress:     card.MacAddress,
+			Connected:      true,
+			DeviceConfigId: card.Key,
+			IpAddress:      []string{v4, v6},
+			IpConfig: &types.NetIpConfigInfo{IpAddress: []types.NetIpConfigInfoIpAddress{
+				{IpAddress: v4, PrefixLength: 8, State: string(types.NetIpConfigInfoIpAddressStatusPreferred)},
+				{IpAddress: v6, PrefixLength: 64, State: string(types.NetIpConfigInfoIpAddressStatusPreferred)},
+			}},
+		})
+		if vm.Guest.IpAddress == "" {
+			vm.Guest.IpAddress = v4
+			vm.Summary.Guest.IpAddress = v4
+		}
+	}
+}
+
+// nextAddress counts through 10.20.0.1 and up, skipping what ends in 0 or 255.
+func (g *guests) nextAddress() (v4, v6 string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.addresses
+	g.addresses++
+	high, low := n/254, n%254+1
+	return fmt.Sprintf("10.%d.%d.%d", 20+high/256, high%256, low), fmt.Sprintf("fe80::250:56ff:fe%02x:%x", n>>16&0xff, n&0xffff)
+}
+
+func networkName(vc *vCenter, card *types.VirtualEthernetCard) string {
+	switch backing := card.Backing.(type) {
+	case *types.VirtualEthernetCardNetworkBackingInfo:
+		return backing.DeviceName
+	case *types.VirtualEthernetCardDistributedVirtualPortBackingInfo:
+		ref := types.ManagedObjectReference{Type: "DistributedVirtualPortgroup", Value: backing.Port.PortgroupKey}
+		if group, ok := vc.registry().Get(ref).(*simulator.DistributedVirtualPortgroup); ok {
+			return group.Name
+		}
+	}
+	return ""
+}
 
 type toolsState int
 
@@ -34,7 +184,23 @@ const (
 	toolsUp
 )
 
-func setTools(vm *simulator.VirtualMachine, s toolsState) {
-	vm.Guest.ToolsStatus = types.VirtualMachineToolsStatusToolsNotRunning
-	vm.Guest.ToolsRunningStatus = string(types.VirtualMachineToolsRunningStatusGuestToolsNotRunning)
+// setTools sets what vCenter knows from VMware Tools. Tools of a distribution are "unmanaged": open-vm-tools.
+func setTools(vm *simulator.VirtualMachine, state toolsState) {
+	status, running := types.VirtualMachineToolsStatusToolsNotRunning, types.VirtualMachineToolsRunningStatusGuestToolsNotRunning
+	guestState := "notRunning"
+	if state == toolsUp {
+		status, running = types.VirtualMachineToolsStatusToolsOk, types.VirtualMachineToolsRunningStatusGuestToolsRunning
+		guestState = "running"
+	} else {
+		vm.Guest.HostName, vm.Guest.IpAddress, vm.Guest.Net = "", "", nil
+		vm.Summary.Guest.HostName, vm.Summary.Guest.IpAddress = "", ""
+	}
+	vm.Guest.ToolsStatus = status
+	vm.Guest.ToolsRunningStatus = string(running)
+	vm.Guest.ToolsVersionStatus2 = string(types.VirtualMachineToolsVersionStatusGuestToolsUnmanaged)
+	vm.Guest.ToolsVersion = "12389"
+	vm.Guest.GuestState = guestState
+	vm.Summary.Guest.ToolsStatus = status
+	vm.Summary.Guest.ToolsRunningStatus = string(running)
+	vm.Summary.Guest.ToolsVersionStatus2 = vm.Guest.ToolsVersionStatus2
 }

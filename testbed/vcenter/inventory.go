@@ -42,6 +42,14 @@ func (vc *vCenter) createInventory() error {
 		return err
 	}
 	vc.client = client
+	root := &collector{vc: vc}
+	root.Self = client.ServiceContent.PropertyCollector
+	vc.registry().Put(root)
+	for _, entity := range vc.registry().All("VirtualMachine") {
+		completeRuntime(entity.(*simulator.VirtualMachine))
+	}
+	vc.guests = newGuests(vc)
+	vc.registry().AddHandler(vc.guests)
 	vc.sizeDatastores()
 	if err := vc.fillPods(ctx); err != nil {
 		return fmt.Errorf("datastore clusters: %w", err)
@@ -56,8 +64,6 @@ func (vc *vCenter) createInventory() error {
 	if err := vc.createTemplates(ctx, folders.VmFolder); err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
-	vc.guests = newGuests(vc)
-	vc.registry().AddHandler(vc.guests)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -90,4 +91,11 @@ func (l *logins) restSessions() []string {
 		users = append(users, session.User)
 	}
 	return users
+}
+
+// soapSessions returns who opened which SOAP session, closed ones included.
+func (l *logins) soapSessions() map[string]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.soap)
 }

@@ -18,17 +18,17 @@ import (
 
 // vCenter is one vCenter double: the simulator's service and what stands around it.
 type vCenter struct {
-	opts      options
-	model     *simulator.Model
-	service   *simulator.Service
-	client    *vim25.Client // in-process, as an administrator
-	logins    *logins
-	calls     *callLog
-	disturb   *disturbances
-	tags      *tagStore
-	guests    *guests
-	templates map[string]bool
-	servers   []*http.Server
+	opts       options
+	model      *simulator.Model
+	service    *simulator.Service
+	client     *vim25.Client // in-process, as an administrator
+	logins     *logins
+	calls      *callLog
+	disturb    *disturbances
+	tags       *tagStore
+	guests     *guests
+	incomplete incomplete
+	servers    []*http.Server
 }
 
 // ready is what main prints when both servers listen.

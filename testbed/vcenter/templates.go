@@ -74,27 +74,42 @@ func (vc *vCenter) createTemplates(ctx context.Context, folder *object.Folder) e
 	return nil
 }
 
-// spec has the devices of the OVA: an NVMe-free, plain pvscsi machine as both distributions ship it.
+// Device keys as vCenter numbers them.
+const (
+	pciController  = 100
+	ideController1 = 201
+	scsiController = 1000
+	firstDisk      = 2000
+	firstCdrom     = 3002
+	firstNIC       = 4000
+)
+
+// spec has the devices of the OVA: a plain pvscsi machine, as both distributions ship it.
 func (t template) spec() types.VirtualMachineConfigSpec {
 	var devices object.VirtualDeviceList
 	scsi, _ := devices.CreateSCSIController("pvscsi")
+	scsi.GetVirtualDevice().Key = scsiController
 	devices = append(devices, scsi)
 	if t.diskGB > 0 {
 		disk := devices.CreateDisk(scsi.(types.BaseVirtualController), types.ManagedObjectReference{},
 			"[LocalDS_0] "+t.name+"/disk-0.vmdk")
+		disk.Key = firstDisk
 		disk.CapacityInKB = t.diskGB * units.GB / units.KB
 		disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo).ThinProvisioned = types.NewBool(true)
 		devices = append(devices, disk)
 	}
 	if t.cdrom {
-		ide, _ := devices.CreateIDEController()
-		cdrom, _ := devices.CreateCdrom(ide.(*types.VirtualIDEController))
-		cdrom.Connectable = &types.VirtualDeviceConnectInfo{StartConnected: true, AllowGuestControl: true}
-		devices = append(devices, ide, cdrom)
+		devices = append(devices, &types.VirtualCdrom{VirtualDevice: types.VirtualDevice{
+			Key: firstCdrom, ControllerKey: ideController1, UnitNumber: types.NewInt32(0),
+			Backing:     &types.VirtualCdromRemotePassthroughBackingInfo{},
+			Connectable: &types.VirtualDeviceConnectInfo{AllowGuestControl: true},
+		}})
 	}
 	nic, _ := object.EthernetCardTypes().CreateEthernetCard("vmxnet3",
 		&types.VirtualEthernetCardNetworkBackingInfo{
 			VirtualDeviceDeviceBackingInfo: types.VirtualDeviceDeviceBackingInfo{DeviceName: "VM Network"}})
+	nic.GetVirtualDevice().Key = firstNIC
+	nic.GetVirtualDevice().ControllerKey = pciController
 	devices = append(devices, nic)
 	changes, _ := devices.ConfigSpec(types.VirtualDeviceConfigSpecOperationAdd)
 	return types.VirtualMachineConfigSpec{

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+const longestName = 80
+
+// CloneVMTask clones with what the simulator loses: the source's annotation, flags, vApp configuration and
+// extraConfig, fresh UUIDs and MAC addresses, and the time that it takes.
+func (vm *virtualMachine) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) soap.HasFault {
+	body := new(methods.CloneVM_TaskBody)
+	if missing := vm.vc.firstMissing(&req.Folder, req.Spec.Location.Pool, req.Spec.Location.Datastore,
+		req.Spec.Location.Host); missing != nil {
+		body.Fault_ = simulator.Fault("", &types.ManagedObjectNotFound{Obj: *missing})
+		return body
+	}
+	if req.Name == "" || len(req.Name) > longestName {
+		body.Fault_ = simulator.Fault("", &types.InvalidName{Name: req.Name})
+		return body
+	}
+	clone := &cloning{vc: vm.vc, source: vm.VirtualMachine, req: req}
+	body.Res = &types.CloneVM_TaskResponse{
+		Returnval: vm.vc.runTask(ctx, vm, "CloneVM_Task", "VirtualMachine.clone", clone.run)}
+	return body
+}
+
+func (vc *vCenter) firstMissing(refs ...*types.ManagedObjectReference) *types.ManagedObjectReference {
+	for _, ref := range refs {
+		if ref != nil && vc.registry().Get(*ref) == nil {
+			return ref
+		}
+	}
+	return nil
+}
+
+// cloning is one clone on its way.
+type cloning struct {
+	vc     *vCenter
+	source *simulator.VirtualMachine
+	req    *types.CloneVM_Task
+}
+
+func (c *cloning) run(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	if fault := c.check(ctx); fault != nil {
+		return nil, fault
+	}
+	if !c.vc.work(task, c.vc.opts.clone) {
+		return nil, new(types.RequestCanceled)
+	}
+	if c.vc.registry().Get(c.source.Self) == nil {
+		return nil, &types.ManagedObjectNotFound{Obj: c.source.Self}
+	}
+	if fault := c.checkName(ctx); fault != nil { // somebody else may have been faster
+		return nil, fault
+	}
+	done := c.vc.incomplete.begin(c.req.Folder, c.req.Name)
+	ref, fault := c.create(ctx)
+	done()
+	if fault != nil {
+		return nil, fault
+	}
+	c.vc.touch(ref)
+	if c.req.Spec.PowerOn && !c.req.Spec.Template {
+		if fault := c.powerOn(ctx, ref); fault != nil {
+			return nil, fault
+		}
+	}
+	return ref, nil
+}
+
+func (c *cloning) check(ctx *simulator.Context) types.BaseMethodFault {
+	location := &c.req.Spec.Location
+	if location.Pool == nil && c.source.Config.Template && !c.req.Spec.Template {
+		return &types.InvalidArgument{InvalidProperty: "spec.location.pool"}
+	}
+	if c.req.Spec.Snapshot == nil && location.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking) {
+		return &types.InvalidArgument{InvalidProperty: "spec.snapshot"}
+	}
+	if fault := c.checkSpace(ctx); fault != nil {
+		return fault
+	}
+	return c.checkName(ctx)
+}
+
+func (c *cloning) checkName(ctx *simulator.Context) types.BaseMethodFault {
+	parent := c.vc.registry().Get(c.req.Folder)
+	var children []types.ManagedObjectReference
+	ctx.WithLock(parent, func() {
+		if f, ok := parent.(*simulator.Folder); ok {
+			children = slices.Clone(f.ChildEntity)
+		}
+	})
+	if taken := c.vc.registry().FindByName(c.req.Name, children); taken != nil {
+		return &types.DuplicateName{Name: c.req.Name, Object: taken.Reference()}
+	}
+	return nil
+}
+
+// checkSpace refuses what cannot fit; the simulator would let the free space go below zero.
+func (c *cloning) checkSpace(ctx *simulator.Context) types.BaseMethodFault {
+	target := c.req.Spec.Location.Datastore
+	if target == nil {
+		target = &c.source.Datastore[0]
+	}
+	ds, ok := c.vc.registry().Get(*target).(*simulator.Datastore)
+	if !ok {
+		return &types.InvalidArgument{InvalidProperty: "spec.location.datastore"}
+	}
+	var needed, free int64
+	ctx.WithLock(c.source, func() {
+		for _, device := range c.source.Config.Hardware.Device {
+			if disk, ok := device.(*types.VirtualDisk); ok {
+				needed += disk.CapacityInBytes
+			}
+		}
+	})
+	ctx.WithLock(ds, func() { free = ds.Summary.FreeSpace })
+	if needed > free {
+		return &types.NoDiskSpace{FileFault: types.FileFault{File: "[" + ds.Name + "]"}, Datastore: ds.Name}
+	}
+	return nil
+}
+
+// create makes the VM, gives it what it inherits, and reconfigures it; a failure leaves nothing behind.
+func (c *cloning) create(ctx *simulator.Context) (types.ManagedObjectReference, types.BaseMethodFault) {
+	result, fault := c.vc.await(c.source.CloneVMTask(detached(ctx), c.bareRequest()).(*methods.CloneVM_TaskBody).Res.Returnval)
+	if fault != nil {
+		return types.ManagedObjectReference{}, fault
+	}
+	ref := result.(types.ManagedObjectReference)
+	clone := c.vc.registry().Get(ref).(*simulator.VirtualMachine)
+	c.inherit(detached(ctx), clone)
+	if fault := c.reconfigure(ctx, clone); fault != nil {
+		_, _ = c.vc.await(clone.DestroyTask(detached(ctx), &types.Destroy_Task{This: ref}).(*methods.Destroy_TaskBody).Res.Returnval)
+		return types.ManagedObjectReference{}, fault
+	}
+	c.vc.assignAddresses(detached(ctx), clone)
+	if c.req.Spec.Template {
+		clone.MarkAsTemplate(&types.MarkAsTemplate{This: ref})
+	}
+	return ref, nil
+}
+
+// bareRequest is the request with what the simulator does well: placement, identity, hardware numbers.
+func (c *cloning) bareRequest() *types.CloneVM_Task {
+	req := *c.req
+	req.Spec.PowerOn = false
+	req.Spec.Template = false
+	wanted := types.VirtualMachineConfigSpec{}
+	if c.req.Spec.Config != nil {
+		wanted = *c.req.Spec.Config
+	}
+	spec := &types.VirtualMachineConfigSpec{
+		Uuid: wanted.Uuid, InstanceUuid: wanted.InstanceUuid, NumCPUs: wanted.NumCPUs, MemoryMB: wanted.MemoryMB,
+		ExtraConfig: wanted.ExtraConfig,
+	}
+	if spec.Uuid == "" {
+		spec.Uuid = uuid.NewString()
+	}
+	if spec.InstanceUuid == "" || c.vc.instanceUUIDTaken(spec.InstanceUuid) {
+		spec.InstanceUuid = uuid.NewString()
+	}
+	req.Spec.Config = spec
+	if req.Spec.Location.Host == nil && req.Spec.Location.Pool != nil {
+		req.Spec.Location.Host = c.vc.hostOf(*req.Spec.Location.Pool)
+	}
+	return &req
+}
+
+func (vc *vCenter) instanceUUIDTaken(id string) bool {
+	return slices.ContainsFunc(vc.registry().All("VirtualMachine"), func(entity mo.Entity) bool {
+		vm := entity.(*simulator.VirtualMachine)
+		taken := false
+		vc.newContext().WithLock(vm, func() { taken = vm.Config != nil && strings.EqualFold(vm.Config.InstanceUuid, id) })
+		return taken
+	})
+}
+
+// hostOf picks a host that runs VMs of a pool: the simulator takes the template's, whatever the pool.
+func (vc *vCenter) hostOf(pool types.ManagedObjectReference) *types.ManagedObjectReference {
+	owner, ok := vc.registry().Get(pool).(*simulator.ResourcePool)
+	if !ok {
+		return nil
+	}
+	var hosts []types.ManagedObjectReference
+	switch compute := vc.registry().Get(owner.Owner).(type) {
+	case *simulator.ClusterComputeResource:
+		hosts = compute.Host
+	case *mo.ComputeResource:
+		hosts = compute.Host
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	return &hosts[rand.IntN(len(hosts))]
+}
+
+// inherit copies what a real clone takes over from its source.
+func (c *cloning) inherit(ctx *simulator.Context, clone *simulator.VirtualMachine) {
+	var source mo.VirtualMachine
+	paths := []string{"config.annotation", "config.flags", "config.vAppConfig", "config.extraConfig",
+		"config.firmware", "config.bootOptions", "config.tools", "config.cpuHotAddEnabled", "config.memoryHotAddEnabled"}
+	if err := c.vc.read(c.source.Self, paths, &source); err != nil || source.Config == nil {
+		return // the source went away meanwhile; the clone stays as it is
+	}
+	from := source.Config
+	ctx.AutoUpdate(clone, func() {
+		clone.Config.Annotation = from.Annotation
+		clone.Config.Flags = from.Flags
+		clone.Config.Firmware = from.Firmware
+		clone.Config.BootOptions = from.BootOptions
+		clone.Config.VAppConfig = from.VAppConfig
+		clone.Config.CpuHotAddEnabled = from.CpuHotAddEnabled
+		clone.Config.MemoryHotAddEnabled = from.MemoryHotAddEnabled
+		clone.Config.ExtraConfig = merge(from.ExtraConfig, clone.Config.ExtraConfig, c.req.Name)
+		setTools(clone, toolsDown)
+	})
+}
+
+// merge puts the clone's own options over the source's; those that name the VM's files are the clone's.
+func merge(source, own []types.BaseOptionValue, name string) []types.BaseOptionValue {
+	merged := slices.DeleteFunc(slices.Clone(own), func(option types.BaseOptionValue) bool {
+		return option.GetOptionValue().Key == "govcsim" // the simulator's own mark
+	})
+	taken := map[string]bool{}
+	for _, option := range own {
+		taken[option.GetOptionValue().Key] = true
+	}
+	for _, option := range source {
+		value := *option.GetOptionValue()
+		if value.Key == "nvram" {
+			value.Value = name + ".nvram"
+		}
+		if !taken[value.Key] && value.Key != "govcsim" {
+			merged = append(merged, &value)
+		}
+	}
+	return merged
+}
+
+// reconfigure applies the clone's own configuration with all its checks.
+func (c *cloning) reconfigure(ctx *simulator.Context, clone *simulator.VirtualMachine) types.BaseMethodFault {
+	spec := types.VirtualMachineConfigSpec{}
+	if c.req.Spec.Config != nil {
+		spec = *c.req.Spec.Config
+	}
+	spec.Uuid, spec.InstanceUuid, spec.Name = "", "", ""
+	spec.DeviceChange = append(slices.Clone(c.req.Spec.Location.DeviceChange), spec.DeviceChange...)
+	ctx.WithLock(clone, func() { keepFiles(clone, spec.DeviceChange) })
+	return c.vc.reconfigure(detached(ctx), clone, spec)
+}
+
+// keepFiles leaves each edited disk its own file: clients send the source's disk with the source's file name, which
+// a vCenter takes to mean "that disk" and the simulator takes to mean "that file".
+func keepFiles(clone *simulator.VirtualMachine, changes []types.BaseVirtualDeviceConfigSpec) {
+	for _, change := range changes {
+		spec := change.GetVirtualDeviceConfigSpec()
+		wanted, ok := spec.Device.(*types.VirtualDisk)
+		if !ok || spec.Operation != types.VirtualDeviceConfigSpecOperationEdit {
+			continue
+		}
+		current, ok := object.VirtualDeviceList(clone.Config.Hardware.Device).FindByKey(wanted.Key).(*types.VirtualDisk)
+		if !ok {
+			continue
+		}
+		own, ok := current.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+		if !ok {
+			continue
+		}
+		backing := *own
+		if asked, ok := wanted.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+			backing.ThinProvisioned, backing.EagerlyScrub = asked.ThinProvisioned, asked.EagerlyScrub
+		}
+		wanted.Backing = &backing
+	}
+}
+
+func (c *cloning) powerOn(ctx *simulator.Context, ref types.ManagedObjectReference) types.BaseMethodFault {
+	clone := c.vc.registry().Get(ref).(*simulator.VirtualMachine)
+	answer := clone.PowerOnVMTask(detached(ctx), &types.PowerOnVM_Task{This: ref})
+	_, fault := c.vc.await(answer.(*methods.PowerOnVM_TaskBody).Res.Returnval)
+	return fault
+}
+
+var addressCount atomic.Uint32
+
+// assignAddresses gives network cards and disks identities of their own. The simulator copies MAC addresses, and
+// derives others from so few bits that they repeat among a few dozen VMs.
+func (vc *vCenter) assignAddresses(ctx *simulator.Context, vm *simulator.VirtualMachine) {
+	ctx.AutoUpdate(vm, func() {
+		renamed := map[int32]string{}
+		for _, device := range vm.Config.Hardware.Device {
+			switch d := device.(type) {
+			case types.BaseVirtualEthernetCard:
+				card := d.GetVirtualEthernetCard()
+				if card.AddressType != string(types.VirtualEthernetCardMacTypeManual) {
+					card.AddressType = string(types.VirtualEthernetCardMacTypeAssigned)
+					card.MacAddress = nextAddress()
+				}
+				renamed[card.Key] = card.MacAddress
+			case *types.VirtualDisk:
+				if backing, ok := d.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+					backing.Uuid = uuid.NewString()
+				}
+			}
+		}
+		vm.Guest.Net = nil
+		for key, address := range renamed {
+			vm.Guest.Net = append(vm.Guest.Net, types.GuestNicInfo{MacAddress: address, DeviceConfigId: key})
+		}
+	})
+}
+
+// nextAddress counts through 00:50:56:80:00:00 and up, the range that vCenter assigns from.
+func nextAddress() string {
+	n := addressCount.Add(1)
+	return fmt.Sprintf("00:50:56:%02x:%02x:%02x", 0x80|(n>>16)&0x3f, (n>>8)&0xff, n&0xff)
+}
