@@ -44,6 +44,8 @@ SWEEP = 900.0
 """Seconds between two full lists, which find what no event told of."""
 WATCH_SILENCE = 120.0
 """Seconds without a sign of life of the watching thread after which the process is not alive any more."""
+LOGOUT = 15.0
+"""Seconds for the farewell to all vCenters."""
 GOODBYE = 5.0
 """Seconds that each farewell to the API server may take at the most."""
 
@@ -297,7 +299,11 @@ class Operator:
         self._watcher.stop()
         await self._engine.drain(DRAIN)
         await self._events.flush(2.0)
-        await self._vcenters.close()
+        try:
+            async with asyncio.timeout(LOGOUT):
+                await self._vcenters.close()
+        except TimeoutError:
+            logger.warning("a vCenter gives no answer: its session is left to run out")
         if elector is not None:
             elector.stop()
             await asyncio.wait([election], timeout=GOODBYE)

@@ -60,10 +60,11 @@ class Objects:
 
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as it is in the API now; None is proof of its absence."""
+        known = self._uid(kind, namespace, name)
         try:
             return self._observed(await self._api.get(kind, namespace, name))
         except NotFound:
-            self._forget(Key(kind, namespace, name), self._uid(kind, namespace, name))
+            self._forget(Key(kind, namespace, name), known)
             return None
 
     async def create(self, obj: Mapping[str, Any]) -> Object:

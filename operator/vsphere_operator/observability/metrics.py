@@ -21,10 +21,8 @@ class Metrics:
         self._adds = self._counter("workqueue_adds_total", "Keys put into the queue", "kind")
         self._retries = self._counter("workqueue_retries_total", "Keys put back after a failure", "kind")
         self._waits = self._histogram("workqueue_queue_duration_seconds", "Time a key waited", "kind")
-        self._calls = self._counter(
-            "vcenter_calls_total", "Calls to a vCenter", "vcenter", "method", "outcome"
-        )
-        self._call_time = self._histogram("vcenter_call_seconds", "Time of a call to a vCenter", "method")
+        self._calls = self._counter("vcenter_calls_total", "Calls to a vCenter", "vcenter", "api", "outcome")
+        self._call_time = self._histogram("vcenter_call_seconds", "Time of a call to a vCenter", "api")
         self._leading = self._gauge("leader_election_master_status", "1 while this process leads")
         self._objects = self._gauge("store_objects", "Objects in the store", "kind")
         self._missed = self._counter(
@@ -52,10 +50,13 @@ class Metrics:
     def queue_retried(self, kind: str) -> None:
         self._retries.labels(kind).inc()
 
-    def vcenter_call(self, vcenter: str, method: str, outcome: str, seconds: float) -> None:
-        """A call to a vCenter ended. `outcome` is ok or the fault's name. May be called from any thread."""
-        self._calls.labels(vcenter, method, outcome).inc()
-        self._call_time.labels(method).observe(seconds)
+    def observe_call(self, *, vcenter: str, api: str, outcome: str, seconds: float) -> None:
+        """A call to a vCenter ended. `api` is soap, automation or files, `outcome` ok or the fault's reason.
+
+        May be called from any thread.
+        """
+        self._calls.labels(vcenter, api, outcome).inc()
+        self._call_time.labels(api).observe(seconds)
 
     def leading(self, leads: bool) -> None:
         self._leading.set(1 if leads else 0)

@@ -19,6 +19,9 @@ from .queue import Clock, Priority, WorkQueue
 
 logger = logging.getLogger(__name__)
 
+CANCEL = 5.0
+"""Seconds that cancelled work gets to notice."""
+
 
 class Expected(Exception):  # noqa: N818 - not an error to those who meet it
     """Base of errors that are part of life (a conflict, an API that is away): back off, no traceback."""
@@ -149,7 +152,9 @@ class Engine:
         left = sorted(self._in_flight)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            # Not for ever: a call that changes something may hold out against its cancellation.
+            await asyncio.wait(self._tasks, timeout=CANCEL)
         self._tasks.clear()
         return left
 

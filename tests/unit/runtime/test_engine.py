@@ -272,6 +272,26 @@ def test_draining_gives_up_at_its_deadline_and_names_what_it_cut_off() -> None:
     run_virtually(scenario())
 
 
+def test_draining_does_not_wait_for_ever_for_work_that_holds_out_against_its_cancellation() -> None:
+    async def scenario() -> None:
+        async def stubbornly(_: Key) -> Result:
+            try:
+                await asyncio.sleep(1e6)
+            finally:
+                await asyncio.sleep(600)
+            return Result()
+
+        engine = an_engine(Worked(stubbornly))
+        engine.start()
+        engine.open()
+        engine.enqueue(A)
+        await asyncio.sleep(1)
+        assert await engine.drain(25) == [A]
+        assert now() == 31
+
+    run_virtually(scenario())
+
+
 def test_a_kind_without_controller_is_ignored() -> None:
     async def scenario() -> None:
         queue = WorkQueue(clock=now)
