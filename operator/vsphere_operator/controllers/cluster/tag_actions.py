@@ -102,7 +102,8 @@ async def _resolve_all(work: Work, wanted: Sequence[EffectiveTag]) -> list[TagSt
 async def _resolve(work: Work, wanted: EffectiveTag) -> TagStatus | Problem:
     """The tag as vCenter has it, made if it is missing, and in the ledger."""
     if not wanted.category:
-        words = f'the tag "{wanted.name}" names no category; add one, or set {work.there.offer.field("defaultTagCategory")}'
+        default = work.there.offer.field("defaultTagCategory")
+        words = f'the tag "{wanted.name}" names no category; add one, or set {default}'
         return Problem(TAGS_READY, "CategoryMissing", words)
     category = await _category(work, wanted.category)
     if isinstance(category, Problem):

@@ -191,7 +191,10 @@ def _datastore(
         return Problem(lookups.PLACEMENT, "DatastoreMissing", words)
     datastore = lookups.find_datastore(inventory, setting.value, datacenter, field=setting.field)
     if isinstance(datastore, Datastore) and datastore.moref not in compute.datastores:
-        words = f'no host of the compute cluster "{compute.name}" has the datastore "{setting.value}"; correct {setting.field}'
+        words = (
+            f'no host of the compute cluster "{compute.name}" has the datastore "{setting.value}"; '
+            f"correct {setting.field}"
+        )
         return Problem(lookups.PLACEMENT, "DatastoreElsewhere", words)
     return datastore
 
