@@ -72,12 +72,18 @@ def owner_reference(owner: Object) -> Object:
     }
 
 
-async def adopt(objects: Objects, obj: Object, *, extra_labels: Mapping[str, str] | None = None) -> Object:
-    """The object with the identity annotation, the finalizer and the labels on it; one patch at most.
+async def adopt(
+    objects: Objects,
+    obj: Object,
+    *,
+    extra_labels: Mapping[str, str] | None = None,
+    identified: bool = True,
+) -> Object:
+    """The object with the finalizer, the labels and (``identified``) the identity annotation; one patch at most.
 
     Raises the client's Conflict when the object has changed since it was read.
     """
-    ops = _adoption_ops(obj, extra_labels or {})
+    ops = _adoption_ops(obj, extra_labels or {}, {ID_ANNOTATION: identity(obj)} if identified else {})
     if not ops:
         return obj
     return await _patch(objects, obj, ops)
@@ -93,7 +99,9 @@ async def release(objects: Objects, obj: Object) -> None:
     )
 
 
-def _adoption_ops(obj: Object, extra_labels: Mapping[str, str]) -> list[Object]:
+def _adoption_ops(
+    obj: Object, extra_labels: Mapping[str, str], extra_annotations: Mapping[str, str]
+) -> list[Object]:
     ops: list[Object] = []
     meta = metadata(obj)
     if not has_finalizer(obj):
@@ -102,11 +110,8 @@ def _adoption_ops(obj: Object, extra_labels: Mapping[str, str]) -> list[Object]:
             if meta.get("finalizers")
             else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
         )
-    ops += _map_ops(
-        "annotations",
-        meta.get("annotations"),
-        {} if ID_ANNOTATION in annotations_of(obj) else {ID_ANNOTATION: meta["uid"]},
-    )
+    missing = {k: v for k, v in extra_annotations.items() if annotations_of(obj).get(k) != v}
+    ops += _map_ops("annotations", meta.get("annotations"), missing)
     missing = {k: v for k, v in extra_labels.items() if labels_of(obj).get(k) != v}
     return ops + _map_ops("labels", meta.get("labels"), missing)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.vspheresettings import SecretLocation
@@ -49,10 +50,12 @@ class ClusterController:
         self._vcenters = vcenters
         self._events = events
         self._installation = installation
+        self._tags_checked: dict[Key, tuple[str, float]] = {}
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
+            self._tags_checked.pop(key, None)
             return Result()
         work = Work(obj, self._objects, self._installation)
         if is_paused(obj):
@@ -81,7 +84,21 @@ class ClusterController:
         if isinstance(found, Problem):
             return found
         await self._check_consumer(work, found)
-        return await folder_actions.ensure(work) or await tag_actions.ensure(work)
+        return await folder_actions.ensure(work) or await self._tags(work)
+
+    async def _tags(self, work: Work) -> Problem | None:
+        """Tags are in no watch, so they are polled: on a change of what is wanted, and once an interval."""
+        key = Key(self.kind, metadata(work.obj)["namespace"], metadata(work.obj)["name"])
+        wanted = tag_actions.fingerprint(work)
+        before, at = self._tags_checked.get(key, ("", 0.0))
+        interval = 0.75 * parse_duration(work.there.offer.vsphere.resync_interval)
+        if before == wanted and time.monotonic() - at < interval:
+            work.keep(tag_actions.TAGS_READY)
+            return None
+        problem = await tag_actions.ensure(work)
+        if problem is None:
+            self._tags_checked[key] = (tag_actions.fingerprint(work), time.monotonic())
+        return problem
 
     async def _reach(self, work: Work) -> Access | Problem:
         found = await clusters.access(self._objects, self._vcenters, work.cluster)

@@ -50,6 +50,14 @@ async def ensure(work: Work) -> Problem | None:
     return None
 
 
+def fingerprint(work: Work) -> str:
+    """Changes with what is wanted, with the folder, and with the ledger."""
+    wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
+    status = work.status
+    parts = (wanted, status.folder, status.tags, status.categories, work.there.instance_uuid)
+    return repr(parts)
+
+
 async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
     """Delete those of the unwanted tags that are ours and unused; the ones that must stay are returned.
 

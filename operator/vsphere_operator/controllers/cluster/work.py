@@ -55,6 +55,12 @@ class Work:
         """A concern is as it should be."""
         self.findings[type_] = Condition(type_, "True", reason, message)
 
+    def keep(self, type_: str) -> None:
+        """A concern that was not looked at again: what was found the last time holds."""
+        for condition in self._kept():
+            if condition.type == type_:
+                self.findings[type_] = condition
+
     def hindered(self, problem: Problem) -> None:
         """A concern is not."""
         self.findings[problem.condition] = problem.as_condition()

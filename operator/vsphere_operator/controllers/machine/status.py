@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from vsphere_operator.api.conditions import Condition as Written
+from vsphere_operator.api.conditions import ConditionStatus
 from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
@@ -73,9 +75,13 @@ def observed(
 
 def with_tags_attached(before: MachineStatus) -> MachineStatus:
     """Remember that the tags are on the VM; the conditions carry it."""
-    from vsphere_operator.api.conditions import Condition as Written
-
-    done = Written(type=TAGS_ATTACHED, status="True", reason="Attached", message="")
+    done = Written(
+        type=TAGS_ATTACHED,
+        status=ConditionStatus.TRUE,
+        reason="Attached",
+        message="",
+        last_transition_time=status.now().replace(microsecond=0),
+    )
     kept = [c for c in before.conditions if c.type != TAGS_ATTACHED]
     return before.model_copy(update={"conditions": [*kept, done]})
 

@@ -55,7 +55,7 @@ class MachineDeploymentController:
             return Result()
         if is_deleting(obj):
             return await self._delete(obj)
-        obj = await adopt(self._objects, obj, extra_labels=own_labels(obj))
+        obj = await adopt(self._objects, obj, extra_labels=own_labels(obj), identified=False)
         if is_paused(obj):
             await self._scale_only(obj)
         else:

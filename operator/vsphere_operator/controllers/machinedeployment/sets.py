@@ -11,6 +11,7 @@ from vsphere_operator.api.names import (
     API_VERSION,
     CLUSTER_NAME_LABEL,
     DEPLOYMENT_NAME_LABEL,
+    FINALIZER,
     REVISION_ANNOTATION,
     TEMPLATE_HASH_LABEL,
 )
@@ -62,6 +63,7 @@ def new_set(deployment: Object, *, replicas: int, revision: int) -> Object:
                 DEPLOYMENT_NAME_LABEL: meta["name"],
             },
             "annotations": {REVISION_ANNOTATION: str(revision)},
+            "finalizers": [FINALIZER],
             "ownerReferences": [owner_reference(deployment)],
         },
         "spec": {

@@ -43,7 +43,8 @@ class MachineSetController:
             return await self._delete(obj)
         if is_paused(obj):
             return await self._report(obj, paused=True)
-        obj = await adopt(self._objects, obj, extra_labels={CLUSTER_NAME_LABEL: obj["spec"]["clusterName"]})
+        labels = {CLUSTER_NAME_LABEL: obj["spec"]["clusterName"]}
+        obj = await adopt(self._objects, obj, extra_labels=labels, identified=False)
         await self._carry_out(obj, self._changes(obj))
         return await self._report(obj)
 
