@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from vsphere_operator.kube.client import KubeApi
-from vsphere_operator.kube.credentials import CredentialsError
 from vsphere_operator.kube.errors import KubeError, NotFound
 from vsphere_operator.kube.installation import InstallationError, installation_id
 from vsphere_operator.kube.kinds import KINDS, OURS
@@ -32,7 +31,7 @@ async def patiently(attempt: Callable[[], Awaitable[T]], what: str) -> T:
     while True:
         try:
             return await attempt()
-        except (KubeError, InstallationError, CredentialsError) as error:
+        except (KubeError, InstallationError) as error:
             if str(error) != said:
                 logger.warning("cannot %s yet: %s", what, error)
             said = str(error)

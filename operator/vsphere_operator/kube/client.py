@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from vsphere_operator import __version__
 
-from .credentials import Credentials, CredentialSource
+from .credentials import Credentials, CredentialsError, CredentialSource
 from .errors import Conflict, Gone, Invalid, KubeError, NotFound, Unavailable, error_of
 from .kinds import KINDS, Kind
 
@@ -203,8 +203,11 @@ class KubeApi:
     ) -> tuple[int, Mapping[str, str], bytes]:
         import aiohttp
 
-        credentials = await self._source.current()
-        transport = await self._transport_for(credentials)
+        try:
+            credentials = await self._source.current()
+            transport = await self._transport_for(credentials)
+        except CredentialsError as error:  # a file that is being replaced, a login plug-in that is away
+            raise Unavailable(0, "NoCredentials", str(error)) from None
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": USER_AGENT}
         if credentials.authorization:
             headers["Authorization"] = credentials.authorization
@@ -244,8 +247,11 @@ class KubeApi:
         return transport
 
     async def _renew(self) -> bool:
-        before = await self._source.current()
-        return await self._source.current(renew=True) != before
+        try:
+            before = await self._source.current()
+            return await self._source.current(renew=True) != before
+        except CredentialsError:
+            return False
 
 
 def _place(obj: Mapping[str, Any]) -> tuple[Kind, str, str]:
