@@ -27,7 +27,7 @@ const (
 func (vc *vCenter) createInventory() error {
 	model := simulator.VPX()
 	model.ClusterHost = vc.opts.hosts
-	model.Machine = vc.opts.vms
+	model.Machine = 0 // see createWorkloads
 	model.Datastore = vc.opts.datastores
 	model.Pod = vc.opts.pods
 	describe(&model.ServiceContent.About)
@@ -45,6 +45,9 @@ func (vc *vCenter) createInventory() error {
 	root := &collector{vc: vc}
 	root.Self = client.ServiceContent.PropertyCollector
 	vc.registry().Put(root)
+	if err := vc.createWorkloads(ctx); err != nil {
+		return fmt.Errorf("virtual machines: %w", err)
+	}
 	for _, entity := range vc.registry().All("VirtualMachine") {
 		completeRuntime(entity.(*simulator.VirtualMachine))
 	}
@@ -90,8 +93,8 @@ func (vc *vCenter) sizeDatastores() {
 		datastore := entity.(*simulator.Datastore)
 		ctx.AutoUpdate(datastore, func() {
 			used := datastore.Summary.Capacity - datastore.Summary.FreeSpace
-			datastore.Summary.Capacity = datastoreCapacity
-			datastore.Summary.FreeSpace = datastoreCapacity - used
+			datastore.Summary.Capacity = datastoreCapacity * (1 + 2*used/datastoreCapacity) // never more than half full
+			datastore.Summary.FreeSpace = datastore.Summary.Capacity - used
 			datastore.Summary.MultipleHostAccess = types.NewBool(true)
 			datastore.Summary.Type = string(types.HostFileSystemVolumeFileSystemTypeVMFS)
 			datastore.Info.GetDatastoreInfo().FreeSpace = datastore.Summary.FreeSpace

@@ -21,7 +21,8 @@ type vCenter struct {
 	opts       options
 	model      *simulator.Model
 	service    *simulator.Service
-	client     *vim25.Client // in-process, as an administrator
+	client     *vim25.Client       // in-process, as an administrator
+	own        *simulator.Registry // of our own "session"
 	logins     *logins
 	calls      *callLog
 	disturb    *disturbances
@@ -48,6 +49,7 @@ func newVCenter(opts options) (*vCenter, error) {
 		calls:   newCallLog(),
 		disturb: newDisturbances(opts.latency),
 		tags:    newTagStore(),
+		own:     simulator.NewRegistry(),
 	}
 	if err := vc.createInventory(); err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
@@ -59,7 +61,9 @@ func (vc *vCenter) registry() *simulator.Registry { return vc.service.Context.Ma
 
 // newContext returns a context of our own, so that object locks are not shared with a request.
 func (vc *vCenter) newContext() *simulator.Context {
-	return &simulator.Context{Context: context.Background(), Map: vc.registry()}
+	session := &simulator.Session{Registry: vc.own, Map: vc.registry()}
+	session.UserName = "com.vmware.vcenter"
+	return &simulator.Context{Context: context.Background(), Session: session, Map: vc.registry()}
 }
 
 func (vc *vCenter) serve() (ready, error) {
