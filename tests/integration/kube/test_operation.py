@@ -99,8 +99,8 @@ async def running(kubeconfig: Path, namespace: str) -> AsyncIterator[Running]:
         assert await asyncio.wait_for(operator.task, 40) == 0
 
 
-def gone(namespace: str) -> Callable[[Key, Object | None], bool]:
-    return lambda key, obj: key.namespace == namespace and obj is None
+def gone(namespace: str, name: str = "shop") -> Callable[[Key, Object | None], bool]:
+    return lambda key, obj: key == Key("Cluster", namespace, name) and obj is None
 
 
 def there(namespace: str, name: str = "shop") -> Callable[[Key, Object | None], bool]:
@@ -117,7 +117,7 @@ async def test_objects_reach_their_controller_from_the_list_and_from_the_watch(
         await api.create(a_cluster(namespace, "late"))
         await until(seen.saw(there(namespace, "late")), "what came after", seconds=10)
         await api.delete("Cluster", namespace, "late")
-        await until(seen.saw(gone(namespace)), "what went", seconds=10)
+        await until(seen.saw(gone(namespace, "late")), "what went", seconds=10)
     assert operator.vcenters.closed
     lease = await api.get("Lease", namespace, "vsphere-operator")
     assert not lease["spec"].get("holderIdentity"), "the lease is given back"
