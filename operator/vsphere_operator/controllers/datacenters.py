@@ -153,7 +153,7 @@ def explain(fault: Fault, offer: Offer, login: Login) -> Problem:
     passing = fault.fault_class in (FaultClass.UNREACHABLE, FaultClass.TRANSIENT)
     words = f"{settings_url(offer)}: {fault.message}"
     if fault.fault_class is FaultClass.UNTRUSTED:
-        words += f"; see {offer.field('caBundleRef')}"
+        words += f" See {offer.field('caBundleRef')}."
     return Problem(VCENTER_AVAILABLE, fault.reason, words, stalled=not passing, retry_after=fault.retry_after)
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsphere_operator.controllers.cluster.controller import ClusterController
-from vsphere_operator.controllers.datacenters import VCenterPool
 from vsphere_operator.controllers.machine.controller import MachineController
 from vsphere_operator.controllers.machinedeployment.controller import MachineDeploymentController
 from vsphere_operator.controllers.machineset.controller import MachineSetController
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.seed.controller import SeedController
+from vsphere_operator.controllers.sessions import RetainingPool, SessionUse, Tracked
 from vsphere_operator.controllers.wakeups import INDEXES, Index, Wakeups
 from vsphere_operator.runtime.engine import Controller
-from vsphere_operator.runtime.keys import Key
+from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.vsphere.inventory.entities import Change
 
 
@@ -32,7 +32,7 @@ class Controllers:
 def build(
     *,
     objects: Objects,
-    vcenters: VCenterPool,
+    vcenters: RetainingPool,
     enqueue: Callable[[Key], None],
     installation: str,
     events: Events,
@@ -41,20 +41,29 @@ def build(
     """Wire the controllers; nothing runs yet."""
     del metrics  # the engine counts reconciles, the vCenters count calls
     wakeups = Wakeups(objects)
+    use = SessionUse(vcenters)
 
     def on_vcenter_change(_: object, changes: Sequence[Change]) -> None:
         for key in wakeups.for_vcenter(changes):
             enqueue(key)
 
+    def router(kind: str, old: Object | None, new: Object | None) -> Iterable[Key]:
+        if new is None and old is not None:
+            use.forget(key_of(old))
+        return wakeups.for_object(kind, old, new)
+
+    seeds = SeedController(objects=objects, vcenters=use, events=events)
+    clusters = ClusterController(objects=objects, vcenters=use, events=events, installation=installation)
+    machines = MachineController(objects=objects, vcenters=use, events=events, installation=installation)
     return Controllers(
         controllers=[
-            SeedController(objects=objects, vcenters=vcenters, events=events),
-            ClusterController(objects=objects, vcenters=vcenters, events=events, installation=installation),
+            Tracked(seeds, use),
+            Tracked(clusters, use),
             MachineDeploymentController(objects=objects, events=events),
             MachineSetController(objects=objects, events=events),
-            MachineController(objects=objects, vcenters=vcenters, events=events, installation=installation),
+            Tracked(machines, use),
         ],
-        router=wakeups.for_object,
+        router=router,
         indexes=INDEXES,
         on_vcenter_change=on_vcenter_change,
     )

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from vsphere_operator.runtime.keys import Object, key_of
 from vsphere_operator.runtime.queue import Clock
 
-from .errors import KubeError, Unavailable
+from .errors import Forbidden, KubeError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,9 @@ class Events:
                 return
             except Unavailable:
                 await asyncio.sleep(pause)
+            except Forbidden as error:  # a namespace on its way out takes none, and that is no news
+                logger.debug("event %s was not taken: %s", event["reason"], error)
+                return
             except KubeError as error:
                 logger.info("event %s was not taken: %s", event["reason"], error)
                 return

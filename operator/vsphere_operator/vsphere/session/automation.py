@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
@@ -175,6 +176,9 @@ def _http_session(endpoint: Endpoint) -> requests.Session:
     # Else REQUESTS_CA_BUNDLE, a proxy variable or ~/.netrc would decide whom we trust and who we are.
     http.trust_env = False
     http.mount("https://", _TlsAdapter(endpoint.tls_context()))
+    if endpoint.allow_insecure:
+        # A person asked for it, and a condition shows it; a warning a call would drown the log.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return http
 
 
