@@ -32,7 +32,7 @@ from vsphere_operator.runtime.leadership import Elector
 from vsphere_operator.runtime.queue import WorkQueue
 from vsphere_operator.runtime.store import IndexFunction, Store
 
-from .startup import patiently, prepare
+from .startup import kinds_served, patiently, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,9 @@ class Operator:
             self._store.add_index(kind, index, function)
         self._intake = Intake(self._store, self._engine, self._controllers.router)
         watched = [KINDS[kind] for kind in WATCHED]
-        self._watcher = Watcher(source_for(options.kubeconfig), watched, self._intake.observe)
+        self._watcher = Watcher(
+            source_for(options.kubeconfig), watched, self._intake.observe, served=lambda: kinds_served(api)
+        )
         state.watcher = self._watcher
 
     async def run(self, stop: asyncio.Event) -> int:

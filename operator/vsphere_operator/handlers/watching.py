@@ -13,7 +13,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
@@ -52,11 +52,19 @@ class Backoffs:
 
 class Watcher:
     """Watches kinds in all namespaces for as long as it runs; `sink` is called in the loop that `run` was
-    called in.
+    called in. `served` returns when the API serves all the kinds.
     """
 
-    def __init__(self, source: CredentialSource, kinds: Sequence[Kind], sink: Sink) -> None:
+    def __init__(
+        self,
+        source: CredentialSource,
+        kinds: Sequence[Kind],
+        sink: Sink,
+        *,
+        served: Callable[[], Awaitable[None]],
+    ) -> None:
         self._source = source
+        self._served = served
         self._kinds = kinds
         self._sink = sink
         self._thread_loop: asyncio.AbstractEventLoop | None = None
@@ -76,7 +84,9 @@ class Watcher:
         tame()
         pause, longest = RESTART_PAUSES
         while not self._stopping.is_set():
-            started = time.monotonic()
+            # Kopf looks for the kinds once, when it starts: what is missing then would never be watched.
+            await self._served()
+            self._beat_at = started = time.monotonic()
             error = await self._run_once()
             if self._stopping.is_set():
                 return

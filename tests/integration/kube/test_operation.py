@@ -205,6 +205,24 @@ async def test_kinds_that_are_missing_are_named_once_and_waited_for(
         await api.close()
 
 
+async def test_a_kind_that_is_taken_away_and_comes_back_is_watched_again(bare_kubeconfig: Path) -> None:
+    api = KubeApi(KubeconfigFile(bare_kubeconfig))
+    await install_crds(api)
+    try:
+        async with running(bare_kubeconfig, "default") as operator:
+            seen = await operator.controller()
+            await api.create(a_cluster("default", "before"))
+            await until(seen.saw(there("default", "before")), "an object before")
+            await remove_crds(api)
+            await until(seen.saw(gone("default", "before")), "its end")
+            await install_crds(api)
+            await api.create(a_cluster("default", "after"))
+            await until(seen.saw(there("default", "after")), "an object after", seconds=60)
+    finally:
+        await remove_crds(api)
+        await api.close()
+
+
 async def test_without_rights_the_operator_says_which_and_waits(
     kubeconfig: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
