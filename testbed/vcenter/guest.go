@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"log"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -42,10 +44,29 @@ func (g *guests) Reference() types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: "Guests", Value: "guests"}
 }
 
-// PutObject completes a new VM. The caller holds its lock.
+// PutObject completes a new VM, whose lock the caller holds, and makes a new task safe before it runs.
 func (g *guests) PutObject(_ *simulator.Context, object mo.Reference) {
-	if vm, ok := object.(*simulator.VirtualMachine); ok {
-		completeRuntime(vm)
+	switch o := object.(type) {
+	case *simulator.VirtualMachine:
+		completeRuntime(o)
+	case *simulator.Task:
+		o.Execute = survivor(o.Execute)
+		g.vc.hidden.add(o)
+	}
+}
+
+// survivor lets a task fail where the simulator's code breaks on what it was asked to do; the whole double would
+// end with it otherwise.
+func survivor(run func(*simulator.Task) (types.AnyType, types.BaseMethodFault),
+) func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	return func(task *simulator.Task) (result types.AnyType, fault types.BaseMethodFault) {
+		defer func() {
+			if broken := recover(); broken != nil {
+				log.Printf("task %s broke: %v\n%s", task.Info.Name, broken, debug.Stack())
+				result, fault = nil, &types.SystemError{Reason: "the simulator broke; see the log of the vCenter double"}
+			}
+		}()
+		return run(task)
 	}
 }
 

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -83,67 +81,6 @@ func complete(method *simulator.Method) {
 	}
 }
 
-// detached returns a context with locks of its own that acts for the same session.
-func detached(ctx *simulator.Context) *simulator.Context {
-	return &simulator.Context{Context: context.Background(), Session: ctx.Session, Map: ctx.Map}
-}
-
-type taskRun func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault)
-
-// runTask starts a task about an object without holding that object's lock meanwhile, as the simulator's own tasks
-// do: a clone that takes a minute must not keep others from reading its template. method is the API's name of it,
-// id what TaskInfo.descriptionId says.
-func (vc *vCenter) runTask(
-	ctx *simulator.Context, about mo.Entity, method, id string, run taskRun,
-) types.ManagedObjectReference {
-	nobody := types.ManagedObjectReference{Type: "Override", Value: fmt.Sprint(overrideCount.Add(1))}
-	own := detached(ctx)
-	task := simulator.CreateTask(nobody, id, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
-		return run(own, task)
-	})
-	entity := about.Reference()
-	task.Info.Name = method
-	task.Info.DescriptionId = id
-	task.Info.EntityName = about.Entity().Name
-	if ctx.Session != nil {
-		task.Info.Reason = &types.TaskReasonUser{UserName: ctx.Session.UserName}
-	}
-	ref := task.Run(own)
-	vc.registry().AtomicUpdate(detached(ctx), task, []types.PropertyChange{{Name: "info.entity", Val: entity}})
-	return ref
-}
-
-// await lets an inner task of the simulator finish, takes it off the inventory, and returns how it ended.
-func (vc *vCenter) await(ref types.ManagedObjectReference) (types.AnyType, types.BaseMethodFault) {
-	task := vc.registry().Get(ref).(*simulator.Task)
-	task.Wait()
-	vc.registry().Remove(vc.newContext(), ref)
-	if task.Info.Error != nil {
-		return nil, task.Info.Error.Fault
-	}
-	return task.Info.Result, nil
-}
-
-// work lets a task take its time, with progress; false when somebody cancelled it.
-func (vc *vCenter) work(task *simulator.Task, duration time.Duration) bool {
-	const steps = 10
-	for step := range steps {
-		time.Sleep(duration / steps)
-		cancelled := false
-		ctx := vc.newContext()
-		ctx.WithLock(task, func() {
-			cancelled = task.Info.State == types.TaskInfoStateError
-			if !cancelled {
-				ctx.Update(task, []types.PropertyChange{{Name: "info.progress", Val: int32((step + 1) * 90 / steps)}})
-			}
-		})
-		if cancelled {
-			return false
-		}
-	}
-	return true
-}
-
 // virtualMachine answers for a VM; what it does not override is the simulator's.
 type virtualMachine struct {
 	*simulator.VirtualMachine
@@ -163,6 +100,13 @@ func overrideDestroy(vc *vCenter, object mo.Reference) mo.Reference {
 		return &virtualMachine{o, vc}
 	case *simulator.Folder:
 		return &folder{o, vc}
+	}
+	return nil
+}
+
+func overrideFolder(vc *vCenter, object mo.Reference) mo.Reference {
+	if f, ok := object.(*simulator.Folder); ok {
+		return &folder{f, vc}
 	}
 	return nil
 }

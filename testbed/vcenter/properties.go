@@ -2,6 +2,7 @@ package main
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -15,7 +16,7 @@ import (
 func (c *collector) RetrievePropertiesEx(ctx *simulator.Context, req *types.RetrievePropertiesEx) soap.HasFault {
 	answer := c.PropertyCollector.RetrievePropertiesEx(ctx, req)
 	if body, ok := answer.(*methods.RetrievePropertiesExBody); ok && body.Res != nil && body.Res.Returnval != nil {
-		c.correct(body.Res.Returnval.Objects)
+		body.Res.Returnval.Objects = c.correct(body.Res.Returnval.Objects)
 	}
 	return answer
 }
@@ -26,7 +27,7 @@ func (c *collector) ContinueRetrievePropertiesEx(
 ) soap.HasFault {
 	answer := c.PropertyCollector.ContinueRetrievePropertiesEx(ctx, req)
 	if body, ok := answer.(*methods.ContinueRetrievePropertiesExBody); ok && body.Res != nil {
-		c.correct(body.Res.Returnval.Objects)
+		body.Res.Returnval.Objects = c.correct(body.Res.Returnval.Objects)
 	}
 	return answer
 }
@@ -44,25 +45,29 @@ func (c *collector) RetrieveProperties(ctx *simulator.Context, req *types.Retrie
 	return body
 }
 
-// correct hides the configuration of VMs that a clone is just making, and an entity of a task that is none: the API
-// says that TaskInfo.entity is a ManagedEntity, the simulator also puts managers there.
-func (c *collector) correct(contents []types.ObjectContent) {
-	for i := range contents {
-		content := &contents[i]
+// correct hides the configuration of VMs that a clone is just making, the simulator's inner tasks, and an entity of a
+// task that is none: the API says that TaskInfo.entity is a ManagedEntity, the simulator also puts managers there.
+func (c *collector) correct(contents []types.ObjectContent) []types.ObjectContent {
+	visible := contents[:0:0]
+	for _, content := range contents {
 		if content.Obj.Type == "Task" {
-			correctTask(content)
+			if c.vc.hidden.has(content.Obj) {
+				continue
+			}
+			correctTask(&content)
 		}
-		if !c.vc.incomplete.has(c.vc, content.Obj) {
-			continue
-		}
-		visible := content.PropSet[:0:0]
-		for _, property := range content.PropSet {
-			if !isConfiguration(property.Name) {
-				visible = append(visible, property)
+		for i := range content.PropSet {
+			if content.PropSet[i].Name == "recentTask" {
+				content.PropSet[i].Val = c.vc.visibleTasks(content.PropSet[i].Val)
 			}
 		}
-		content.PropSet = visible
+		if c.vc.incomplete.has(c.vc, content.Obj) {
+			content.PropSet = slices.DeleteFunc(slices.Clone(content.PropSet),
+				func(property types.DynamicProperty) bool { return isConfiguration(property.Name) })
+		}
+		visible = append(visible, content)
 	}
+	return visible
 }
 
 func isConfiguration(path string) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -43,6 +44,9 @@ func (vc *vCenter) reconfigure(
 		}
 		spec.ExtraConfig = withoutVain(vm.Config.ExtraConfig, spec.ExtraConfig)
 	})
+	if fault == nil {
+		fault = vc.checkNetworks(spec.DeviceChange)
+	}
 	if fault == nil {
 		fault = vc.checkISOs(spec.DeviceChange)
 	}
@@ -96,6 +100,39 @@ func setTransport(vm *simulator.VirtualMachine, spec types.BaseVmConfigSpec) {
 	wanted := slices.DeleteFunc(slices.Clone(spec.GetVmConfigSpec().OvfEnvironmentTransport),
 		func(transport string) bool { return transport == "" })
 	vm.Config.VAppConfig.GetVmConfigInfo().OvfEnvironmentTransport = wanted
+}
+
+// checkNetworks refuses a network that does not exist, and names one that is given by its reference only, which the
+// simulator does not look at.
+func (vc *vCenter) checkNetworks(changes []types.BaseVirtualDeviceConfigSpec) types.BaseMethodFault {
+	for i, change := range changes {
+		spec := change.GetVirtualDeviceConfigSpec()
+		nic, ok := spec.Device.(types.BaseVirtualEthernetCard)
+		if !ok || spec.Operation == types.VirtualDeviceConfigSpecOperationRemove {
+			continue
+		}
+		known := true
+		switch backing := nic.GetVirtualEthernetCard().Backing.(type) {
+		case *types.VirtualEthernetCardNetworkBackingInfo:
+			if backing.Network != nil {
+				if network, ok := vc.registry().Get(*backing.Network).(*mo.Network); ok {
+					backing.DeviceName = network.Name
+				}
+			}
+			_, known = vc.byName("Network")[backing.DeviceName]
+		case *types.VirtualEthernetCardDistributedVirtualPortBackingInfo:
+			ref := types.ManagedObjectReference{Type: "DistributedVirtualPortgroup", Value: backing.Port.PortgroupKey}
+			known = vc.registry().Get(ref) != nil
+		case nil:
+			known = false
+		}
+		if !known {
+			fault := &types.InvalidDeviceSpec{DeviceIndex: int32(i)}
+			fault.Property = "virtualDeviceSpec.device.backing"
+			return fault
+		}
+	}
+	return nil
 }
 
 // checkISOs refuses a CD-ROM whose image is not on its datastore.

@@ -29,6 +29,7 @@ type vCenter struct {
 	tags       *tagStore
 	guests     *guests
 	incomplete incomplete
+	hidden     hiddenTasks
 	servers    []*http.Server
 }
 

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// detached returns a context with locks of its own that acts for the same session.
+func detached(ctx *simulator.Context) *simulator.Context {
+	return &simulator.Context{Context: context.Background(), Session: ctx.Session, Map: ctx.Map}
+}
+
+type taskRun func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault)
+
+// runTask starts a task about an object without holding that object's lock meanwhile, as the simulator's own tasks
+// do: a clone that takes a minute must not keep others from reading its template. method is the API's name of it,
+// id what TaskInfo.descriptionId says.
+func (vc *vCenter) runTask(
+	ctx *simulator.Context, about mo.Entity, method, id string, run taskRun,
+) types.ManagedObjectReference {
+	nobody := types.ManagedObjectReference{Type: "Override", Value: fmt.Sprint(overrideCount.Add(1))}
+	own := detached(ctx)
+	task := simulator.CreateTask(nobody, id, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		return run(own, task)
+	})
+	entity := about.Reference()
+	task.Info.Name = method
+	task.Info.DescriptionId = id
+	task.Info.EntityName = about.Entity().Name
+	if ctx.Session != nil {
+		task.Info.Reason = &types.TaskReasonUser{UserName: ctx.Session.UserName}
+	}
+	ref := task.Run(own)
+	vc.registry().AtomicUpdate(detached(ctx), task, []types.PropertyChange{{Name: "info.entity", Val: entity}})
+	return ref
+}
+
+// await lets an inner task of the simulator finish, takes it off the inventory, and returns how it ended.
+func (vc *vCenter) await(ref types.ManagedObjectReference) (types.AnyType, types.BaseMethodFault) {
+	task := vc.registry().Get(ref).(*simulator.Task)
+	task.Wait()
+	vc.registry().Remove(vc.newContext(), ref)
+	if task.Info.Error != nil {
+		return nil, task.Info.Error.Fault
+	}
+	return task.Info.Result, nil
+}
+
+// work lets a task take its time, with progress; false when somebody cancelled it.
+func (vc *vCenter) work(task *simulator.Task, duration time.Duration) bool {
+	const steps = 10
+	for step := range steps {
+		time.Sleep(duration / steps)
+		cancelled := false
+		ctx := vc.newContext()
+		ctx.WithLock(task, func() {
+			cancelled = task.Info.State == types.TaskInfoStateError
+			if !cancelled {
+				ctx.Update(task, []types.PropertyChange{{Name: "info.progress", Val: int32((step + 1) * 90 / steps)}})
+			}
+		})
+		if cancelled {
+			return false
+		}
+	}
+	return true
+}
+
+// hiddenTasks are the simulator's own tasks inside of ours, which a client must not see.
+type hiddenTasks struct {
+	mu   sync.Mutex
+	refs map[types.ManagedObjectReference]bool
+}
+
+// innerNames are TaskInfo.name of the simulator's tasks that only our own tasks start.
+var innerNames = []string{"CloneVm", "ReconfigVm", "CreateVm", "CreateVM"}
+
+func (h *hiddenTasks) add(task *simulator.Task) {
+	inner := slices.Contains(innerNames, task.Info.Name) ||
+		task.Info.Name == "Destroy" && task.Info.Entity != nil && task.Info.Entity.Type == "VirtualMachine"
+	if !inner {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refs == nil {
+		h.refs = map[types.ManagedObjectReference]bool{}
+	}
+	h.refs[task.Self] = true
+}
+
+func (h *hiddenTasks) has(ref types.ManagedObjectReference) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refs[ref]
+}
+
+// visibleTasks drops hidden and forgotten tasks from a recentTask property.
+func (vc *vCenter) visibleTasks(value types.AnyType) types.AnyType {
+	var refs []types.ManagedObjectReference
+	switch list := value.(type) {
+	case types.ArrayOfManagedObjectReference:
+		refs = list.ManagedObjectReference
+	case *types.ArrayOfManagedObjectReference:
+		refs = list.ManagedObjectReference
+	default:
+		return value
+	}
+	return types.ArrayOfManagedObjectReference{ManagedObjectReference: slices.DeleteFunc(slices.Clone(refs),
+		func(ref types.ManagedObjectReference) bool {
+			return vc.hidden.has(ref) || vc.registry().Get(ref) == nil
+		})}
+}
+
+// CreateVMTask wraps the simulator's, and gives the new VM addresses of its own.
+func (f *folder) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Task) soap.HasFault {
+	run := func(ctx *simulator.Context, _ *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		if fault := f.vc.checkNetworks(req.Config.DeviceChange); fault != nil {
+			return nil, fault
+		}
+		answer := f.Folder.CreateVMTask(ctx, req)
+		result, fault := f.vc.await(answer.(*methods.CreateVM_TaskBody).Res.Returnval)
+		if fault != nil {
+			return nil, fault
+		}
+		ref := result.(types.ManagedObjectReference)
+		f.vc.assignAddresses(detached(ctx), f.vc.registry().Get(ref).(*simulator.VirtualMachine))
+		return ref, nil
+	}
+	return &methods.CreateVM_TaskBody{Res: &types.CreateVM_TaskResponse{
+		Returnval: f.vc.runTask(ctx, f, "CreateVM_Task", "Folder.createVm", run)}}
+}
