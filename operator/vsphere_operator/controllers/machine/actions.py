@@ -87,6 +87,7 @@ class Actions:
             operations.CLONE,
             target=f"{prepared.template.name} -> {machine.metadata.name}",
             details={"template": prepared.template.moref, "instanceUUID": uuid},
+            base=machine.status.model_copy(update={"effective": prepared.effective}),
             call=lambda: vcenter.vms.clone(request, op_id=work.op_id),
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vsphere_operator.api.machine import Machine
+from vsphere_operator.api.vspheresettings import EffectiveSettings
 from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.answers import Answer
@@ -30,6 +31,7 @@ class Prepared:
     networks: tuple[NetworkRef, ...] | None
     delivery: Delivery
     tag_ids: tuple[str, ...]
+    effective: EffectiveSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,13 @@ class Preparation:
             networks=networks,
             delivery=delivery,
             tag_ids=tags,
+            effective=settings.describe(
+                access.offer,
+                effective,
+                folder=folder.path,
+                tags=settings.tags_of(access.offer, machine.spec.vsphere.tags),
+                infra=access.login,
+            ),
         )
 
     async def _template(
