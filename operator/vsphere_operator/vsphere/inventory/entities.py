@@ -61,6 +61,10 @@ class VmEntity(Entity):
     datastores: tuple[MoRef, ...] = ()
     extra_config: Mapping[str, str] = field(default_factory=dict)
     """The ownership marks (`ownership.KEYS`) and nothing else."""
+    marks_read: bool = False
+    """Whether the marks have been looked for: until then none is known, which does not say that there is
+    none.
+    """
 
     @property
     def config_ready(self) -> bool:

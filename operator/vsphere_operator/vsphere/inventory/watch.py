@@ -88,6 +88,7 @@ class Watch:
         self._entities: dict[MoRef, Entity] = {}
         self._tasks: dict[tuple[str, TaskRef], dict[str, Any]] = {}
         self._candidates: set[MoRef] = set()
+        self._before: dict[MoRef, VmEntity] = {}
         self._thread = threading.Thread(target=self._run, name=f"watch-{session.where}", daemon=True)
 
     def start(self) -> None:
@@ -263,6 +264,7 @@ class Watch:
         old.stub.DropConnections()
 
     def _forget_everything(self) -> None:
+        self._before = {m: e for m, e in self._entities.items() if isinstance(e, VmEntity) and e.marks_read}
         self._entities.clear()
         self._tasks.clear()
         self._candidates.clear()
@@ -279,7 +281,9 @@ class Watch:
                 changes = {change.name: change.val for change in item.changeSet}
                 if role in tasks:
                     tasks[role][moref] = self._task(role, moref, item.kind, changes)
-                elif not (role == "narrow" and item.kind == "leave"):
+                elif role == "narrow":
+                    self._close_look(moref, item.kind, changes, entities)
+                else:
                     entities[moref] = self._entity(moref, item.kind, changes)
         for chunk in _chunks(list(entities.items())):
             self._post(self._sink.entities, chunk)
@@ -298,14 +302,34 @@ class Watch:
         if entity is None:
             found = filters.decoder_of(wsdl)
             entity = (found[0] if found is not None else Entity)(moref)
-        fields = filters.field_changes(wsdl, changes)
-        marks = {filters.MARK_PATHS[p]: v for p, v in changes.items() if p in filters.MARK_PATHS}
-        if marks and isinstance(entity, VmEntity):
-            merged = {**entity.extra_config, **marks}
-            fields["extra_config"] = {key: str(merged[key]) for key in ownership.KEYS if merged.get(key)}
-        entity = replace(entity, **fields)
+        entity = replace(entity, **filters.field_changes(wsdl, changes))
+        if isinstance(entity, VmEntity) and not entity.marks_read:
+            entity = self._as_before(entity)
         self._entities[moref] = entity
         return entity
+
+    def _as_before(self, vm: VmEntity) -> VmEntity:
+        """In a full read what the last close look gave holds until the next: else every VM would seem to
+        change twice.
+        """
+        old = self._before.get(vm.moref)
+        if old is None or old.instance_uuid != vm.instance_uuid:
+            return vm
+        return replace(vm, guest_nics=old.guest_nics, extra_config=old.extra_config, marks_read=True)
+
+    def _close_look(
+        self, moref: MoRef, kind: str, changes: dict[str, Any], entities: dict[MoRef, Entity | None]
+    ) -> None:
+        vm = self._entities.get(moref)
+        if kind == "leave" or not isinstance(vm, VmEntity):
+            return
+        fields = filters.field_changes("VirtualMachine", changes)
+        marks = {filters.MARK_PATHS[p]: v for p, v in changes.items() if p in filters.MARK_PATHS}
+        if marks or kind == "enter":
+            # What enters the filter is told whole: a mark that is not there now has been taken off.
+            merged = {**({} if kind == "enter" else vm.extra_config), **marks}
+            fields["extra_config"] = {key: str(merged[key]) for key in ownership.KEYS if merged.get(key)}
+        entities[moref] = self._entities[moref] = replace(vm, **fields, marks_read=True)
 
     def _task(self, role: str, ref: TaskRef, kind: str, changes: dict[str, Any]) -> TaskInfo | None:
         if kind == "leave":

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import ssl
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -47,17 +46,21 @@ class Automation:
         """Run `function(stub_configuration)`; logs in at first use, and again only when the session is
         gone.
         """
-        stubs, generation = self._open()
         _operation.op_id = op_id
+        try:
+            stubs, generation = self._open()
+            return self._once(function, stubs, generation, mutating)
+        finally:
+            _operation.op_id = None
+
+    def _once(self, function: Callable[[Any], R], stubs: Any, generation: int, mutating: bool) -> R:
         try:
             return self._translated(lambda: function(stubs), mutating)
         except VSphereError as error:
             if error.fault.kind != "vapi.Unauthenticated":
                 raise
-            stubs, _ = self._open(stale=generation)
-            return self._translated(lambda: function(stubs), mutating)
-        finally:
-            _operation.op_id = None
+            renewed, _ = self._open(stale=generation)
+            return self._translated(lambda: function(renewed), mutating)
 
     def _open(self, stale: int | None = None) -> tuple[Any, int]:
         with self._lock:
@@ -106,8 +109,7 @@ class Automation:
         from vmware.vapi.exception import CoreException
 
         try:
-            with warnings.catch_warnings():
-                return function()
+            return function()
         except VSphereError:
             raise
         except VapiError as error:
@@ -175,6 +177,9 @@ def _http_session(endpoint: Endpoint) -> requests.Session:
     http = requests.Session()
     # Else REQUESTS_CA_BUNDLE, a proxy variable or ~/.netrc would decide whom we trust and who we are.
     http.trust_env = False
+    if endpoint.allow_insecure:
+        # A person asked for it, and a condition and a metric show it: one line a request says no more.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     http.mount("https://", _TlsAdapter(endpoint.tls_context()))
     if endpoint.allow_insecure:
         # A person asked for it, and a condition shows it; a warning a call would drown the log.

@@ -1,0 +1,183 @@
+"""Tags and categories through the official SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from testbed.harness import VCenter as Double
+from vsphere_operator.vsphere.answers import Absent, Present
+from vsphere_operator.vsphere.faults import FaultClass, VSphereError
+from vsphere_operator.vsphere.inventory import VmEntity
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import TagMark, parse_description
+from vsphere_operator.vsphere.tags import Category, Tag
+from vsphere_operator.vsphere.vcenters import VCenter
+
+MARK = TagMark("seed-1", "cluster-1").as_description()
+
+
+def automation_calls(double: Double, since: int = 0) -> Counter[str]:
+    prefix = "com.vmware.cis.tagging."
+    methods = (c["method"] for c in double.calls(since=since) if c["method"].startswith(prefix))
+    return Counter(method.removeprefix(prefix) for method in methods)
+
+
+def last_call(double: Double) -> int:
+    return max(int(c["sequence"]) for c in double.calls())
+
+
+def some_vms(vcenter: VCenter) -> list[MoRef]:
+    return [e.moref for e in vcenter.inventory.all(VmEntity)][:2]
+
+
+async def test_a_tag_and_its_category_live_and_go(vcenter: VCenter, double: Double) -> None:
+    tags = vcenter.tags
+    assert isinstance(await tags.category("k8c", op_id="x"), Absent)
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    assert await tags.category("k8c", op_id="x") == Present(category)
+    tag = await tags.create_tag(category.id, "shop", MARK, op_id="x")
+    assert await tags.tag(category.id, "shop", op_id="x") == Present(tag)
+    fresh = await tags.get_tag_fresh(tag.id, op_id="x")
+    assert fresh == Present(tag)
+    assert isinstance(fresh, Present)
+    assert parse_description(fresh.value.description) == TagMark("seed-1", "cluster-1")
+    assert isinstance(await tags.get_category_fresh(category.id, op_id="x"), Present)
+    assert await tags.tags_in_category_fresh(category.id, op_id="x") == [tag.id]
+    assert [t["name"] for t in double.control("/state")["tags"]] == ["shop"]
+
+    await tags.delete_tag(tag.id, op_id="x")
+    await tags.delete_tag(tag.id, op_id="x")
+    assert isinstance(await tags.get_tag_fresh(tag.id, op_id="x"), Absent)
+    assert isinstance(await tags.tag(category.id, "shop", op_id="x"), Absent)
+    await tags.delete_category(category.id, op_id="x")
+    assert isinstance(await tags.get_category_fresh(category.id, op_id="x"), Absent)
+    assert double.control("/state")["tags"] == []
+
+
+async def test_a_taken_name_is_a_conflict(vcenter: VCenter) -> None:
+    category = await vcenter.tags.create_category("k8c", MARK, op_id="x")
+    await vcenter.tags.create_tag(category.id, "shop", MARK, op_id="x")
+    with pytest.raises(VSphereError) as caught:
+        await vcenter.tags.create_tag(category.id, "shop", MARK, op_id="x")
+    assert (caught.value.fault.fault_class, caught.value.fault.reason) == (
+        FaultClass.CONFLICT,
+        "AlreadyExists",
+    )
+
+
+async def test_tags_are_attached_and_detached_in_batches(vcenter: VCenter, double: Double) -> None:
+    tags = vcenter.tags
+    one, two = some_vms(vcenter)
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    ids = [(await tags.create_tag(category.id, f"t{n}", MARK, op_id="x")).id for n in range(3)]
+    before = last_call(double)
+    await tags.attach(ids, one, op_id="x")
+    await tags.attach(ids[:1], two, op_id="x")
+    await tags.attach(ids[:1], two, op_id="x")
+    assert {m: set(t) for m, t in (await tags.attached([one, two], op_id="x")).items()} == {
+        one: set(ids), two: {ids[0]}
+    }  # fmt: skip
+    assert {i: set(o) for i, o in (await tags.attached_objects(ids, op_id="x")).items()} == {
+        ids[0]: {one, two}, ids[1]: {one}, ids[2]: {one}
+    }  # fmt: skip
+    await tags.detach(ids[1:], one, op_id="x")
+    assert await tags.attached([one], op_id="x") == {one: [ids[0]]}
+    assert sum(automation_calls(double, before).values()) == 7
+
+
+async def test_nothing_to_attach_is_no_call(vcenter: VCenter, double: Double) -> None:
+    before = last_call(double)
+    await vcenter.tags.attach([], some_vms(vcenter)[0], op_id="x")
+    assert automation_calls(double, before) == Counter()
+
+
+async def test_a_refused_part_of_a_batch_is_an_error(vcenter: VCenter) -> None:
+    tags = vcenter.tags
+    category = await tags.create_category("single", MARK, "SINGLE", op_id="x")
+    ids = [(await tags.create_tag(category.id, f"t{n}", MARK, op_id="x")).id for n in range(2)]
+    with pytest.raises(VSphereError):
+        await tags.attach(ids, some_vms(vcenter)[0], op_id="x")
+
+
+async def test_foreign_tags_cost_nothing(vcenter: VCenter, double: Double) -> None:
+    tags = vcenter.tags
+    for c in range(2):
+        foreign = await tags.create_category(f"foreign{c}", "somebody's", op_id="x")
+        for n in range(20):
+            await tags.create_tag(foreign.id, f"t{n}", "somebody's", op_id="x")
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    tag = await tags.create_tag(category.id, "shop", MARK, op_id="x")
+    tags.invalidate()
+    found = await tags.category("k8c", op_id="x")
+    assert isinstance(found, Present)
+    before = last_call(double)
+    assert await tags.tag(found.value.id, "shop", op_id="x") == Present(tag)
+    assert automation_calls(double, before) == Counter({"tag.list_tags_for_category": 1, "tag.get": 1})
+
+
+async def test_fifty_that_ask_for_one_tag_cost_one_search_and_later_ones_nothing(
+    vcenter: VCenter, double: Double
+) -> None:
+    tags = vcenter.tags
+    category = await tags.create_category("k8c", "somebody's", op_id="x")
+    for n in range(20):
+        await tags.create_tag(category.id, f"t{n}", "somebody's", op_id="x")
+    tags.invalidate()
+    before = last_call(double)
+    found = await asyncio.gather(*(tags.tag(category.id, "t7", op_id="x") for _ in range(50)))
+    assert all(isinstance(f, Present) and f.value.name == "t7" for f in found)
+    calls = automation_calls(double, before)
+    assert calls["tag.list_tags_for_category"] == 1
+    assert calls["tag.get"] <= 20
+    before = last_call(double)
+    absent = await asyncio.gather(*(tags.tag(category.id, "nix", op_id="x") for _ in range(50)))
+    assert all(isinstance(f, Absent) for f in absent)
+    again = automation_calls(double, before)
+    assert again["tag.list_tags_for_category"] == 1
+    assert again["tag.get"] + calls["tag.get"] == 20
+
+
+async def test_what_others_make_is_found_after_the_negative_entry(vcenter: VCenter, pool: object) -> None:
+    now = [1000.0]
+    tags = type(vcenter.tags)(vcenter.tags._calls, clock=lambda: now[0])
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    assert isinstance(await tags.tag(category.id, "late", op_id="x"), Absent)
+    late = await vcenter.tags.create_tag(category.id, "late", "somebody's", op_id="x")
+    assert isinstance(await tags.tag(category.id, "late", op_id="x"), Absent)
+    now[0] += 61
+    assert await tags.tag(category.id, "late", op_id="x") == Present(late)
+
+
+async def test_a_renamed_tag_is_noticed(vcenter: VCenter) -> None:
+    now = [1000.0]
+    tags = type(vcenter.tags)(vcenter.tags._calls, clock=lambda: now[0])
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    tag = await tags.create_tag(category.id, "before", MARK, op_id="x")
+
+    def rename(stubs: object) -> None:
+        from com.vmware.cis.tagging_client import Tag as Service
+
+        Service(stubs).update(tag.id, Service.UpdateSpec(name="after"))
+
+    await vcenter.tags._calls.automation(rename, op_id="x", mutating=True)
+    now[0] += 601
+    assert isinstance(await tags.tag(category.id, "before", op_id="x"), Absent)
+    assert await tags.tag(category.id, "after", op_id="x") == Present(Tag(tag.id, "after", MARK, category.id))
+
+
+async def test_a_lost_automation_session_is_renewed(vcenter: VCenter, double: Double) -> None:
+    tags = vcenter.tags
+    await tags.create_category("k8c", MARK, op_id="x")
+
+    def log_out(stubs: object) -> None:
+        from com.vmware.cis_client import Session
+
+        Session(stubs).delete()
+
+    await tags._calls.automation(log_out, op_id="x", mutating=False)
+    found = await tags.create_category("other", MARK, op_id="x")
+    assert isinstance(found, Category)
+    assert len(double.calls(method="com.vmware.cis.session.create")) == 2
