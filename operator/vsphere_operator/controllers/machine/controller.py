@@ -115,7 +115,8 @@ class MachineController:
                 if isinstance(step, steps.Inspect):
                     details = await access.vcenter.vms.read(step.moref, op_id=work.op_id)
                     continue
-                details = None  # whatever was read before a change is history after it
+                if not isinstance(step, steps.RecordVm | steps.RecordDetails):
+                    details = None  # whatever was read before a change of vCenter is history after it
                 end = await self._carry_out(key, work, step, inputs)
             except VSphereError as error:
                 end = self._set_back(key, work, step, error, inputs)
