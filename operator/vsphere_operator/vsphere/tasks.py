@@ -90,6 +90,7 @@ class TaskWatch(Protocol):
     def unsubscribe(self, ref: TaskRef) -> None: ...
 
 
+_MOST_FOLLOWED = 10_000
 GRACE_SECONDS = 2.0
 """How long a task may take to show among the recent ones before vCenter is asked for it by itself."""
 
@@ -118,12 +119,21 @@ class Tasks:
         """Watch this task, also one that an earlier process started. Its end comes as a `task` change."""
         if ref in self._followed:
             return
+        self._make_room()
         self._followed[ref] = _Followed()
         if ref in self._recent:
             # Not at once: the caller has yet to write down that it waits for this task.
             self._later(0.0, lambda: self._retell(ref))
         else:
             self._later(GRACE_SECONDS, lambda: self._ask_for(ref))
+
+    def _make_room(self) -> None:
+        """Nobody has to unfollow: the oldest ends go when there are very many."""
+        if len(self._followed) < _MOST_FOLLOWED:
+            return
+        ended = [r for r, e in self._followed.items() if isinstance(e.state, Succeeded | Failed | Forgotten)]
+        for ref in ended[: _MOST_FOLLOWED // 10]:
+            self.unfollow(ref)
 
     def unfollow(self, ref: TaskRef) -> None:
         """Forget what is known of a task whose end has been dealt with. Unknown ones are ignored."""

@@ -176,6 +176,11 @@ class VCenter:
         """Tell no more changes: a successor does."""
         self._muted = True
 
+    def unmute(self) -> None:
+        """Tell changes again; what was missed shows in the inventory."""
+        self._muted = False
+        self._loop.call_soon(self._emit, [Change("state")])
+
     async def close(self) -> None:
         """End the wait, let running calls end, log out of both sessions."""
         self.mute()
@@ -211,7 +216,7 @@ class VCenters:
         self._gate = LoginGate()
         self._pool: dict[tuple[Endpoint, Credentials], VCenter] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._retiring: dict[VCenter, asyncio.TimerHandle] = {}
+        self._retiring: dict[tuple[Endpoint, Credentials], tuple[VCenter, asyncio.TimerHandle]] = {}
         self._checked: dict[tuple[Endpoint, Credentials], tuple[Fault | None, float]] = {}
         self._checks: dict[tuple[Endpoint, Credentials], asyncio.Lock] = {}
         self._check_threads = ThreadPoolExecutor(2, thread_name_prefix="login-check")
@@ -224,7 +229,7 @@ class VCenters:
         threads.
         """
         key = (endpoint, credentials)
-        found = self._pool.get(key)
+        found = self._pool.get(key) or self._bring_back(key)
         if found is None:
             found = self._pool[key] = VCenter(
                 endpoint,
@@ -235,6 +240,15 @@ class VCenters:
                 metrics=self._metrics,
             )
         return found
+
+    def _bring_back(self, key: tuple[Endpoint, Credentials]) -> VCenter | None:
+        vcenter, timer = self._retiring.pop(key, (None, None))
+        if vcenter is None or timer is None:
+            return None
+        timer.cancel()
+        self._pool[key] = vcenter
+        vcenter.unmute()
+        return vcenter
 
     async def check_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
         """Whether a user for whom no session is kept can log in: one login and logout a credential version.
@@ -276,20 +290,20 @@ class VCenters:
                 continue
             del self._pool[key]
             vcenter.mute()
-            loop = asyncio.get_running_loop()
-            self._retiring[vcenter] = loop.call_later(self._retire_seconds, self._retire, vcenter)
+            timer = asyncio.get_running_loop().call_later(self._retire_seconds, self._retire, key)
+            self._retiring[key] = (vcenter, timer)
 
-    def _retire(self, vcenter: VCenter) -> None:
-        self._retiring.pop(vcenter, None)
+    def _retire(self, key: tuple[Endpoint, Credentials]) -> None:
+        vcenter, timer = self._retiring.pop(key)
+        timer.cancel()
         task = asyncio.ensure_future(vcenter.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Log out everywhere. Waits for running calls, which all have time limits."""
-        for vcenter, timer in list(self._retiring.items()):
-            timer.cancel()
-            self._retire(vcenter)
+        for key in list(self._retiring):
+            self._retire(key)
         vcenters, self._pool = list(self._pool.values()), {}
         await asyncio.gather(*(vcenter.close() for vcenter in vcenters), *self._closing)
         await asyncio.to_thread(self._check_threads.shutdown, wait=True, cancel_futures=True)

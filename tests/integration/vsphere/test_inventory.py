@@ -116,8 +116,10 @@ async def test_an_invalid_collector_version_means_a_full_read(
     theirs = vim.VirtualMachine(vm.moref.partition(":")[2], outsider._stub)
     await asyncio.to_thread(lambda: wait_for_task(theirs.PowerOff()))
     await becomes(lambda: getattr(vcenter.inventory.vm(vm.moref), "power_state", "") == "poweredOff")
+    await becomes(lambda: len(double.calls(method="CreateContainerView")) == 2)
     await becomes(lambda: vcenter.ready)
-    assert len(double.calls(method="CreateContainerView")) == 1, "the collector and its views are kept"
+    assert len(double.calls(method="Login")) == 2, "ours and the outsider's: no new session"
+    await becomes(lambda: len(double.calls(method="DestroyPropertyCollector")) == 1)
 
 
 async def test_a_vcenter_that_fails_for_a_while_is_unavailable_and_comes_back(

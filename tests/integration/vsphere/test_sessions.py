@@ -144,6 +144,24 @@ async def test_rotated_credentials_end_the_old_session(
     assert caught.value.fault.reason == "SessionClosed"
 
 
+async def test_credentials_that_come_back_keep_their_session(
+    changes: list[Change], endpoint: Endpoint, credentials: Credentials, double: Double
+) -> None:
+    pool = VCenters(on_change=lambda _, told: changes.extend(told), user_agent="vsphere-operator/test")
+    try:
+        vcenter = pool.get(endpoint, credentials)
+        await becomes(lambda: vcenter.ready)
+        pool.retain(set())
+        changes.clear()
+        assert pool.get(endpoint, credentials) is vcenter
+        await vcenter.folders.create(_vm_folder(vcenter), "x", op_id="test")
+        await becomes(lambda: {"state", "entered"} <= {c.kind for c in changes})
+        assert len(double.calls(method="Login")) == 1
+    finally:
+        await pool.close()
+    assert sessions(double) == []
+
+
 async def test_a_lost_session_is_renewed_and_the_call_done_once(vcenter: VCenter, double: Double) -> None:
     double.control("/faults", {"method": "CreateFolder", "fault": "NotAuthenticated", "count": 1})
     made = await vcenter.folders.create(_vm_folder(vcenter), "x", op_id="test")

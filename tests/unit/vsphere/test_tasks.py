@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from vsphere_operator.vsphere import tasks
 from vsphere_operator.vsphere.faults import Fault, FaultClass
 from vsphere_operator.vsphere.inventory import Change
 from vsphere_operator.vsphere.morefs import MoRef
@@ -171,3 +172,14 @@ def test_clones_in_flight_are_those_of_the_template_that_have_not_ended(world: W
     world.recent(*clones)
     assert [t.ref for t in world.tasks.clones_in_flight(VM)] == ["Task:task-10"]
     assert [t.ref for t in world.tasks.clones_in_flight()] == ["Task:task-10", "Task:task-12"]
+
+
+def test_ends_that_nobody_lets_go_of_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_MOST_FOLLOWED", 20)
+    world.tasks.follow(A)
+    for n in range(100):
+        ref = MoRef(f"Task:task-{n + 10}")
+        world.tasks.follow(ref)
+        world.recent(TaskInfo(ref, state="success"))
+    assert len(world.tasks.followed) <= 20
+    assert A in world.tasks.followed

@@ -189,20 +189,17 @@ class Watch:
         current = self._set_up(content)
         synced = False
         try:
-            about = _about(content)
-            self._post(self._sink.begin, about, morefs.of(content.rootFolder))
+            self._post(self._sink.begin, _about(content), morefs.of(content.rootFolder))
             version = ""
             while not self._stop.is_set():
-                try:
-                    version, complete = self._next(current, version)
-                except vmodl.query.InvalidCollectorVersion:
-                    self._forget_everything()
-                    self._post(self._sink.begin, about, morefs.of(content.rootFolder))
-                    version = ""
-                    continue
+                version, complete = self._next(current, version)
                 synced = synced or complete
         except vim.fault.NotAuthenticated:
             raise
+        except vmodl.query.InvalidCollectorVersion:
+            # The server lost track of what it told; the caller begins anew, with views and filters of its
+            # own.
+            logger.info("vCenter %s wants the inventory to be read anew", self._session.where)
         except vmodl.fault.RequestCanceled:
             if not self._stop.is_set():
                 raise

@@ -127,12 +127,15 @@ class SoapSession:
 
     def open(self) -> Any:
         """The service content, after a login if there was none. `VSphereError` if that fails."""
+        return self._opened()[0]
+
+    def _opened(self) -> tuple[Any, int]:
         with self._lock:
             if self._closed:
                 raise VSphereError(from_transport(ConnectionError(), where=self.where))
             if self._content is None:
                 self._login()
-            return self._content
+            return self._content, self._generation
 
     def renew(self, stale: int) -> None:
         """Log in again, unless another thread has done so since generation `stale`."""
@@ -187,9 +190,8 @@ class SoapSession:
         """Run `function(content)`; its calls carry the opID. `VSphereError` is all that it raises for
         vCenter's part.
         """
-        content = self.open()
-        generation = self._generation
         with operation_id(op_id):
+            content, generation = self._opened()
             try:
                 return self._once(function, content, mutating)
             except vim.fault.NotAuthenticated:
