@@ -32,6 +32,7 @@ from vsphere_operator.runtime.leadership import Elector
 from vsphere_operator.runtime.queue import WorkQueue
 from vsphere_operator.runtime.store import IndexFunction, Store
 
+from .memory import calm_collector, keep_settling, settle
 from .startup import kinds_served, patiently, prepare
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ def run(options: Options) -> int:
     """Run until a signal; the exit code: 0 stopped, 1 lost the lease or failed, 2 cannot start with these
     options."""
     logs.setup(options.log_level, options.log_format)
+    calm_collector()
     code = asyncio.run(_run(options))
     logging.shutdown()
     return code
@@ -230,6 +232,7 @@ class Operator:
                 ("watching", self._watcher.run()),
                 ("events", self._events.run()),
                 ("loop lag", watch_loop_lag(self._metrics)),
+                ("memory", keep_settling()),
             )
         }
         elector = self._elector()
@@ -267,6 +270,7 @@ class Operator:
         self._metrics.leading(True)
         for kind in WATCHED:
             await patiently(lambda kind=kind: self._read_all(kind), f"list {KINDS[kind].plural}")  # type: ignore[misc]
+        settle()
         count = self._intake.resync(OURS)
         self._state.problem = None
         self._engine.open()
@@ -280,8 +284,11 @@ class Operator:
         self._metrics.leading(False)
 
     async def _read_all(self, kind: str) -> int:
-        objects, version = await self._api.list(kind)
-        changes = self._store.replace(kind, objects, version)
+        listing, listed_at = self._store.listing(kind), "0"
+        async for objects, version in self._api.pages(kind):
+            listing.add(objects)
+            listed_at = version
+        changes = listing.finish(listed_at)
         self._metrics.objects(kind, self._store.count(kind))
         return len(changes)
 

@@ -13,6 +13,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 Sink = Callable[[str | None, dict[str, Any]], None]
 """(event type, object): ADDED, MODIFIED, DELETED, or None for an object of the first listing."""
 
+SLICE = 0.01
+"""Seconds that handed over events may hold the main loop at a time."""
 BEAT = 5.0
 """Seconds between two signs of life of Kopf's loop."""
 RESTART_PAUSES = (1.0, 30.0)
@@ -149,20 +152,49 @@ class Watcher:
             await asyncio.sleep(BEAT)
 
     def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
+        registry, inbox = kopf.OperatorRegistry(), Inbox(main, self._sink)
         kopf.on.login(registry=registry)(login_handler(self._source))
         for kind in self._kinds:
             names = (kind.group, kind.version, kind.plural) if kind.group else (kind.version, kind.plural)
-            kopf.on.event(*names, registry=registry, id=kind.plural)(_forward(kind, self._sink, main))
+            kopf.on.event(*names, registry=registry, id=kind.plural)(_forward(kind, inbox))
         return registry
 
 
-def _forward(kind: Kind, sink: Sink, main: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+class Inbox:
+    """Events on their way from Kopf's thread to the main loop, a few at a time: a first listing would otherwise
+    be one single step of that loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
+        self._loop = loop
+        self._sink = sink
+        self._events: deque[tuple[str | None, dict[str, Any]]] = deque()
+        self._scheduled = False
+
+    def put(self, event_type: str | None, obj: dict[str, Any]) -> None:
+        """Hand over an event; called in Kopf's thread."""
+        self._events.append((event_type, obj))
+        if not self._scheduled:
+            self._scheduled = True
+            with contextlib.suppress(RuntimeError):  # the main loop has closed
+                self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        until = time.monotonic() + SLICE
+        while self._events and time.monotonic() < until:
+            self._sink(*self._events.popleft())
+        self._scheduled = False
+        # An event that came just before that line found it scheduled: looked for after it, none is left behind.
+        if self._events:
+            self._scheduled = True
+            self._loop.call_soon(self._take)
+
+
+def _forward(kind: Kind, inbox: Inbox) -> Callable[..., Any]:
     async def forward(event: Any, **_: Any) -> None:
         # A return value would be written into the object's status; items of a list may not say what they are.
         obj = {**event["object"], "apiVersion": kind.api_version, "kind": kind.kind}
-        with contextlib.suppress(RuntimeError):  # the main loop has closed
-            main.call_soon_threadsafe(sink, event["type"], obj)
+        inbox.put(event["type"], obj)
 
     return forward
 

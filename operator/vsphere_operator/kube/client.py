@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -63,15 +63,33 @@ class KubeApi:
     async def list(self, kind: str) -> Listed:
         """All objects of a kind in all namespaces, and the resourceVersion at which this was the truth.
 
-        Of Secrets and ConfigMaps only the metadata is sent. NotFound means that the kind does not exist
-        (yet).
+        Of Secrets and ConfigMaps only the metadata is sent. NotFound means that the kind does not exist (yet).
         """
         for _ in range(3):
             try:
-                return await self._list_once(KINDS[kind])
-            except Gone:  # the pages took longer than the server keeps the version of the first one
+                pages = [page async for page in self.pages(kind)]
+            except Gone:
                 continue
+            return [obj for objects, _ in pages for obj in objects], pages[-1][1]
         raise Unavailable(410, "Expired", f"the list of {KINDS[kind].plural} expires before it is read")
+
+    async def pages(self, kind: str) -> AsyncIterator[Listed]:
+        """The same list page by page, each with the resourceVersion of the whole.
+
+        Gone when reading took longer than the server keeps that version: begin again.
+        """
+        row, query = KINDS[kind], {"limit": str(CHUNK)}
+        accept = METADATA_LIST if row.metadata_only else "application/json"
+        while True:
+            page = await self.request("GET", row.path(), query=query, accept=accept)
+            objects = page.get("items") or []
+            for item in objects:
+                item["apiVersion"], item["kind"] = row.api_version, row.kind  # items of lists may not say
+            metadata = page["metadata"]
+            yield objects, metadata["resourceVersion"]
+            if not metadata.get("continue"):
+                return
+            query["continue"] = metadata["continue"]
 
     async def create(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object; AlreadyExists if there is one of its name."""
@@ -179,20 +197,6 @@ class KubeApi:
         if self._transport is not None:
             await self._transport.close()
             self._transport = None
-
-    async def _list_once(self, row: Kind) -> Listed:
-        objects: list[dict[str, Any]] = []
-        query = {"limit": str(CHUNK)}
-        accept = METADATA_LIST if row.metadata_only else "application/json"
-        while True:
-            page = await self.request("GET", row.path(), query=query, accept=accept)
-            for item in page.get("items") or ():
-                item["apiVersion"], item["kind"] = row.api_version, row.kind  # items of lists may not say
-                objects.append(item)
-            metadata = page["metadata"]
-            if not metadata.get("continue"):
-                return objects, metadata["resourceVersion"]
-            query["continue"] = metadata["continue"]
 
     async def _apply(self, path: str, obj: Mapping[str, Any]) -> dict[str, Any]:
         query = _managed() | {"force": "true"}

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from itertools import islice
+from typing import Any
 
-from vsphere_operator.handlers.watching import Backoffs, _settings
+from vsphere_operator.handlers.watching import SLICE, Backoffs, Inbox, _settings
 
 
 def test_kopf_never_gives_up_reaching_the_api() -> None:
@@ -19,3 +23,43 @@ def test_kopf_writes_nothing_and_obeys_no_peer() -> None:
     assert not settings.posting.enabled
     assert settings.scanning.disabled
     assert settings.process.ultimate_exiting_timeout is None
+
+
+async def test_events_of_another_thread_arrive_in_order_and_none_is_lost() -> None:
+    got: list[Any] = []
+    everything = asyncio.Event()
+
+    def sink(_: str | None, obj: dict[str, Any]) -> None:
+        got.append(obj["number"])
+        if len(got) == 20_000:
+            everything.set()
+
+    inbox = Inbox(asyncio.get_running_loop(), sink)
+
+    def send() -> None:
+        for number in range(20_000):
+            inbox.put("ADDED", {"number": number})
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    await asyncio.wait_for(everything.wait(), 30)
+    thread.join()
+    assert got == list(range(20_000))
+
+
+async def test_a_flood_of_events_lets_others_in_between() -> None:
+    turns = 0
+    done = asyncio.Event()
+
+    def sink(_: str | None, obj: dict[str, Any]) -> None:
+        time.sleep(0.002)
+        if obj["last"]:
+            done.set()
+
+    inbox = Inbox(asyncio.get_running_loop(), sink)
+    for number in range(100):
+        inbox.put("ADDED", {"last": number == 99})
+    while not done.is_set():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 100 * 0.002 / SLICE / 2

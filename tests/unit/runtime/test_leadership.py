@@ -281,14 +281,16 @@ def test_whatever_is_cut_off_when_two_never_lead_at_once(seed: int) -> None:
 
         for number in range(6):
             way = Way()
-            way.away_from, way.hangs = now() + chance.uniform(1, 120), chance.random() < 0.5
+            way.hangs = chance.random() < 0.5
+            if number < 5:
+                way.away_from = now() + chance.uniform(1, 120)
             candidates.append(Candidate(way, f"c{number}"))
             tasks.append(asyncio.create_task(candidates[-1].elector.run()))
             await asyncio.sleep(chance.uniform(0, 30))
         for _ in range(3000):
             await asyncio.sleep(0.1)
             assert sum(candidate.leads for candidate in candidates) <= 1
-        assert sum(len(candidate.led) + candidate.leads for candidate in candidates) >= 2
+        assert candidates[-1].leads, "the one that always reaches the store leads in the end"
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
