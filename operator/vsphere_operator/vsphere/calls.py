@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 THREADS = 4
 """Calls at once to one vCenter. More gain little: the answers are decoded under one lock."""
+_PATIENCE = 10.0
+"""Seconds that a call may take to its end when this process stops."""
 
 
 _CLOSED = Fault(
@@ -111,8 +113,13 @@ class Calls:
                 )
 
     async def close(self) -> None:
-        """Wait for what runs (every call has a time limit), drop what has not begun."""
-        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+        """Let running calls end, drop what has not begun. After a while calls without an answer are cut."""
+        shutdown = asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+        ended = asyncio.ensure_future(shutdown)
+        done, _ = await asyncio.wait([ended], timeout=_PATIENCE)
+        if not done:
+            self.session.abort()
+            await asyncio.wait([ended], timeout=_PATIENCE)
 
 
 async def _to_its_end(future: Future[R]) -> R:

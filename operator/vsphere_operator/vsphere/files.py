@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -36,6 +37,7 @@ class Files:
     def __init__(self, calls: Calls, tasks: Tasks) -> None:
         self._calls = calls
         self._tasks = tasks
+        self._tls: ssl.SSLContext | None = None
 
     async def upload(self, datacenter: str, datastore: str, path: str, data: bytes, *, op_id: str) -> None:
         """Write a file, replacing one of the same name. `datacenter` is its inventory path without the first
@@ -96,8 +98,10 @@ class Files:
         if data is not None:
             headers["Content-Type"] = "application/octet-stream"
         try:
+            # Reading the system's authorities takes longer than a small upload: once is enough.
+            self._tls = self._tls or endpoint.tls_context()
             connection = http.client.HTTPSConnection(
-                endpoint.host, endpoint.port, timeout=CONNECT_TIMEOUT, context=endpoint.tls_context()
+                endpoint.host, endpoint.port, timeout=CONNECT_TIMEOUT, context=self._tls
             )
             try:
                 connection.connect()

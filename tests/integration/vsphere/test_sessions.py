@@ -10,10 +10,12 @@ import pytest
 
 from testbed.harness import VCenter as Double
 from tests.integration.vsphere.conftest import becomes, sessions
+from vsphere_operator.vsphere import calls
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory import Change, Datacenter
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.session import soap
 from vsphere_operator.vsphere.vcenters import Connected, Unavailable, VCenter, VCenters
 
 
@@ -98,6 +100,42 @@ async def test_insecure_has_to_be_asked_for(pool: VCenters, double: Double, cred
 async def test_an_unreachable_vcenter_says_why(pool: VCenters, url: str, reason: str) -> None:
     state = await unavailable(pool.get(Endpoint(url), Credentials("u", "p")))
     assert (state.fault.fault_class, state.fault.reason) == (FaultClass.UNREACHABLE, reason)
+
+
+async def test_a_vcenter_that_says_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+        writer.close()
+
+    monkeypatch.setattr(soap, "CONNECT_TIMEOUT", 0.3)
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test")
+    vcenter = pool.get(Endpoint(f"https://127.0.0.1:{port}"), Credentials("u", "p"))
+    began = asyncio.get_running_loop().time()
+    state = await unavailable(vcenter)
+    await pool.close()
+    assert (state.fault.fault_class, state.fault.reason) == (FaultClass.UNREACHABLE, "TimedOut")
+    assert asyncio.get_running_loop().time() - began < 5
+    server.close()
+
+
+async def test_a_call_that_hangs_does_not_hold_up_the_end(
+    endpoint: Endpoint, credentials: Credentials, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_PATIENCE", 0.3)
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test")
+    vcenter = pool.get(endpoint, credentials)
+    await becomes(lambda: vcenter.ready)
+    double.control("/latency", {"ms": 0, "methods": {"CreateFolder": 30_000}})
+    running = asyncio.create_task(vcenter.folders.create(_vm_folder(vcenter), "x", op_id="test"))
+    await becomes(lambda: double.calls(method="CreateFolder"))
+    began = asyncio.get_running_loop().time()
+    await pool.close()
+    assert asyncio.get_running_loop().time() - began < 5
+    with pytest.raises(VSphereError) as caught:
+        await running
+    assert caught.value.fault.fault_class is FaultClass.UNREACHABLE
 
 
 async def test_two_sessions_do_all_the_work_and_none_is_left(

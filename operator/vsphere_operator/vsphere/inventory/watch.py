@@ -134,8 +134,9 @@ class Watch:
             with contextlib.suppress(VSphereError):
                 self._session.call(lambda _: collector.CancelWaitForUpdates(), op_id=_OP_ID, mutating=False)
         self._thread.join(timeout=5)
-        if self._thread.is_alive() and current is not None:
-            current.stub.abort()
+        if self._thread.is_alive():
+            # Without a collector it is at the login, and then nobody else can be in a call.
+            (current.stub if current is not None else self._session).abort()
             self._thread.join(timeout=5)
 
     # The thread

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import select
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -51,6 +52,7 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
             customHeaders={"User-Agent": user_agent},
         )
         self._read_timeout = read_timeout
+        self._busy_lock = threading.Lock()
         self._busy: set[Any] = set()
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -64,24 +66,28 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
         if connection.sock is None:
             connection.connect()
         connection.sock.settimeout(self._read_timeout)
-        self._busy.add(connection)
+        with self._busy_lock:
+            self._busy.add(connection)
         return connection
 
     def ReturnConnection(self, conn: Any) -> None:  # noqa: N802
-        self._busy.discard(conn)
+        with self._busy_lock:
+            self._busy.discard(conn)
         self._used.add(conn)
         super().ReturnConnection(conn)
 
     def DropConnections(self) -> None:  # noqa: N802
-        self._busy = {c for c in self._busy if c.sock is not None}
+        with self._busy_lock:
+            self._busy = {c for c in self._busy if c.sock is not None}
         super().DropConnections()
 
     def abort(self) -> None:
         """Cut the calls that are waiting for an answer."""
-        for connection in list(self._busy):
-            if connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    connection.sock.shutdown(2)
+        with self._busy_lock:
+            sockets = [connection.sock for connection in self._busy if connection.sock is not None]
+        for waiting in sockets:
+            with contextlib.suppress(OSError):
+                waiting.shutdown(socket.SHUT_RDWR)
 
 
 def _was_dropped(connection: Any) -> bool:
@@ -223,6 +229,12 @@ class SoapSession:
             raise VSphereError(from_vim(error)) from _without_details(error)
         except TRANSPORT_ERRORS as error:
             raise VSphereError(from_transport(error, where=self.where, mutating=mutating)) from error
+
+    def abort(self) -> None:
+        """Cut the calls that still wait for an answer; for the end of the process only."""
+        stub = self._stub
+        if stub is not None:
+            stub.abort()
 
     def close(self, *, op_id: str) -> None:
         """Log out. Never raises: a session that cannot be closed ends by itself."""
