@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 _TIMEOUT = 15.0
+_NOT_YET = {404, 429, 500, 503}  # 429 says "storage is (re)initializing"
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 
 
@@ -111,7 +112,7 @@ class Kubernetes:
                 self.items(kind)
                 return
             except KubernetesError as error:
-                if error.status != 404 or time.monotonic() > deadline:
+                if error.status not in _NOT_YET or time.monotonic() > deadline:
                     raise
             time.sleep(0.1)
 

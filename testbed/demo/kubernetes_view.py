@@ -63,8 +63,11 @@ def row(item: Object) -> Row:
     deleting = "deletionTimestamp" in metadata
     reason, phase = ready.get("reason", ""), status.get("phase", "")
     is_ready = ready.get("status") == "True"
-    word = phase if is_ready and phase else reason or phase or "new"
     observed = status.get("observedGeneration", 0)
+    settled = observed == metadata.get("generation", observed) and _has_all(item["kind"], spec, status)
+    word = phase if is_ready and phase else reason or phase or "new"
+    if is_ready and not settled:
+        word = "Updating"  # its Ready is about the spec of before
     return Row(
         kind=item["kind"],
         namespace=metadata.get("namespace", ""),
@@ -76,7 +79,7 @@ def row(item: Object) -> Row:
         owner=_owner(metadata, spec),
         deleting=deleting,
         desired=spec.get("replicas", 0),
-        settled=observed == metadata.get("generation", observed) and _has_all(item["kind"], spec, status),
+        settled=settled,
     )
 
 
@@ -86,7 +89,9 @@ def conditions(item: Object) -> list[str]:
     bad = [c for c in found if (c["status"] == "True") == (c["type"] in {"Stalled", "Reconciling"})]
     if not found:
         return ["no conditions yet: the operator has not looked at it"]
-    return [f"{c['type']}={c['status']} {c.get('reason', '')}: {c.get('message', '')}".rstrip(": ") for c in bad]
+    return [
+        f"{c['type']}={c['status']} {c.get('reason', '')}: {c.get('message', '')}".rstrip(": ") for c in bad
+    ]
 
 
 def _has_all(kind: str, spec: Object, status: Object) -> bool:

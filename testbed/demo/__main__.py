@@ -1,0 +1,7 @@
+"""`python -m testbed.demo`: see `--help`."""
+
+import sys
+
+from testbed.demo.cli import main
+
+sys.exit(main())

@@ -1,0 +1,184 @@
+"""The live view: Kubernetes on the left, vCenter on the right, at home in 80 columns and 24 lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.layout import Layout
+from rich.live import Live
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from testbed.demo.kubernetes_view import Row
+from testbed.demo.picture import Caption, Check, Picture
+from testbed.demo.vcenter_view import IMAGE, VCenterView, Vm
+
+_INDENT = {"Seed": 0, "Cluster": 0, "MachineDeployment": 1, "MachineSet": 2, "Machine": 3}
+_NAMES = {"Seed": "Seed", "Cluster": "Cluster", "MachineDeployment": "Deployment", "MachineSet": "Set"}
+_GIB = 2**30
+_HEAD = 1
+_BODY = 12
+"""Lines that both sides get at least, before the lines below are cut."""
+
+
+class LiveScreen:
+    """Shows pictures on a terminal until it is closed."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        # The other screen: what the person had before is there again afterwards.
+        self._live = Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop")
+        self._live.start()
+
+    def show(self, picture: Picture, caption: Caption) -> None:
+        """Show a picture in the terminal's present size."""
+        width, height = self._console.size
+        self._live.update(render(picture, caption, width, height), refresh=True)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._live.stop()
+
+
+def save_capture(file: Path, picture: Picture, caption: Caption, width: int = 104, height: int = 25) -> None:
+    """Write a picture as an SVG file. Raises OSError."""
+    with Path("/dev/null").open("w") as nowhere:
+        console = Console(
+            record=True,
+            width=width,
+            height=height,
+            file=nowhere,
+            force_terminal=True,
+            color_system="truecolor",
+        )
+        console.print(render(picture, caption, width, height), height=height)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(console.export_svg(title="make demo"))
+
+
+def render(picture: Picture, caption: Caption, width: int, height: int) -> Layout:
+    """Return the whole screen for a terminal of this size."""
+    footer = _footer(caption, max(0, height - _HEAD - _BODY))
+    body_height = max(1, height - _HEAD - len(footer))
+    left = min(max(38, width * 48 // 100), 60)
+    layout = Layout()
+    layout.split_column(
+        Layout(_header(picture, caption), size=_HEAD),
+        Layout(name="body", size=body_height),
+        Layout(Group(*footer), size=max(1, len(footer))),
+    )
+    layout["body"].split_row(
+        Layout(_side("Kubernetes", _objects(picture.rows, left - 1), body_height), size=left - 1),
+        Layout(Text(" "), size=1),
+        Layout(_side("vCenter", _vcenter(picture.vcenter, width - left), body_height)),
+    )
+    return layout
+
+
+def _header(picture: Picture, caption: Caption) -> RenderableType:
+    minutes, seconds = divmod(int(picture.seconds), 60)
+    style = "bold green" if caption.done else "bold yellow"
+    grid = Table.grid(expand=True)
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    grid.add_column(justify="right", no_wrap=True)
+    words = Text.assemble(("vsphere-operator ", "bold"), (caption.headline, style))
+    if picture.note:
+        words.append(f"  {picture.note}", "red")
+    grid.add_row(words, Text(f" {minutes}:{seconds:02}", "dim"))
+    return grid
+
+
+def _side(title: str, lines: Sequence[RenderableType], height: int) -> RenderableType:
+    room = height - 1
+    shown = list(lines[:room])
+    if len(lines) > room:
+        shown[-1:] = [Text(f"… and {len(lines) - room + 1} more", "dim")]
+    return Group(Rule(Text(title, "bold cyan"), align="left", style="cyan"), *shown)
+
+
+def _line(left: Text, right: Text, width: int) -> Text:
+    """Put two texts at the ends of a line; the left one gives way."""
+    left.truncate(max(1, width - right.cell_len - 1), overflow="ellipsis")
+    gap = max(1, width - left.cell_len - right.cell_len)
+    line = Text.assemble(left, " " * gap, right, no_wrap=True, overflow="ellipsis")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _objects(rows: Sequence[Row], width: int) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for row in rows:
+        word = Text(row.word, _style(row))
+        word.truncate(max(12, width - 26), overflow="ellipsis")
+        name = f"{_NAMES[row.kind]} {row.name}" if row.kind in _NAMES else row.name
+        lines.append(
+            _line(Text(" " * _INDENT[row.kind] + name, "bold" if row.kind == "Cluster" else ""), word, width)
+        )
+        if row.message and not row.is_ready:
+            lines.append(_cropped(f"{' ' * (_INDENT[row.kind] + 1)}{row.message}", width, "dim"))
+    return lines or [Text("nothing yet", "dim")]
+
+
+def _style(row: Row) -> str:
+    if row.deleting:
+        return "magenta"
+    if row.is_ready:
+        return "green"
+    return "red" if row.state == "Failed" else "yellow"
+
+
+def _vcenter(view: VCenterView, width: int) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for folder in view.folders:
+        lines.append(_cropped(folder.path, width, "bold"))
+        if folder.tags:
+            lines.append(_cropped(f" tags {', '.join(folder.tags)}", width, "blue"))
+    for vm in view.vms:
+        lines.append(_vm(vm, width, image_there=f"{vm.directory}/{IMAGE}" in view.images))
+        if vm.tags:
+            lines.append(_cropped(f"   tags {', '.join(vm.tags)}", width, "blue"))
+    if not lines:
+        lines.append(Text("only what was there before", "dim"))
+    lines += [_cropped(f"{image}", width, "dim cyan") for image in _brief(view.images, len(view.vms))]
+    for datastore in view.datastores:
+        free = f"{datastore.free / _GIB:,.1f} of {datastore.capacity / _GIB:,.0f} GiB free"
+        lines.append(_line(Text(datastore.name), Text(free), width))
+    lines.append(_line(Text("operator's calls"), Text(f"{view.calls}, {view.tasks} tasks"), width))
+    lines += [_cropped(f"running: {task}", width, "yellow") for task in view.running]
+    return lines
+
+
+def _brief(images: Sequence[str], vms: int) -> Sequence[str]:
+    """Name the images while they are few; the VMs' lines say which have one."""
+    return images if len(images) <= 3 and vms <= 4 else [f"{len(images)} files {IMAGE}"]
+
+
+def _vm(vm: Vm, width: int, *, image_there: bool) -> Text:
+    mark, style = ("●", "green") if vm.is_on else ("○", "yellow")
+    power = {"poweredOn": "on", "poweredOff": "off", "": "cloning"}.get(vm.power, vm.power)
+    facts = [vm.address or power, f"{vm.memory_mb / 1024:g}G" if vm.cpus else ""]
+    right = " ".join([fact for fact in facts if fact] + (["iso"] if image_there else []))
+    return _line(Text.assemble((f"{mark} ", style), vm.name), Text(right, style), width)
+
+
+def _cropped(text: str, width: int, style: str = "") -> Text:
+    line = Text(text, style, no_wrap=True)
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _footer(caption: Caption, room: int) -> list[RenderableType]:
+    lines: list[RenderableType] = [Rule(style="cyan")]
+    if caption.checks:
+        lines += [_check(check) for check in caption.checks[-max(1, min(6, room - 1)) :]]
+    lines += [Text(line, overflow="fold", no_wrap=True) for line in caption.lines]
+    if caption.log and not caption.done:
+        lines.append(Text(f"operator's log: {caption.log}", "dim", no_wrap=True))
+    return lines[:room]
+
+
+def _check(check: Check) -> Text:
+    return Text(check.line, "green" if check.passed else "bold red", no_wrap=True, overflow="ellipsis")
