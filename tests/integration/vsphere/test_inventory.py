@@ -137,3 +137,20 @@ async def test_a_vcenter_that_fails_for_a_while_is_unavailable_and_comes_back(
     assert isinstance(vcenter.state, Connected)
     filters = len(double.calls(method="DestroyPropertyCollector"))
     assert filters == 1, "what the first watch left in the session is given back"
+
+
+async def test_what_went_while_nobody_watched_has_left(
+    vcenter: VCenter, outsider: Any, double: Double, changes: list[Change]
+) -> None:
+    one, two = (entity(vcenter.inventory, f"/DC0/vm/DC0_C0_RP0_VM{n}") for n in range(2))
+    double.control("/faults", {"method": "WaitForUpdatesEx", "fault": "503", "count": 1})
+    first, second = (vim.VirtualMachine(vm.moref.partition(":")[2], outsider._stub) for vm in (one, two))
+    await asyncio.to_thread(lambda: wait_for_task(second.PowerOff()))
+    await asyncio.to_thread(lambda: wait_for_task(first.PowerOff()))
+    await becomes(lambda: isinstance(vcenter.state, Unavailable))
+    changes.clear()
+    await asyncio.to_thread(lambda: wait_for_task(second.Destroy()))
+    assert vcenter.inventory.get(two.moref) is not None, "nobody was told yet"
+    await becomes(lambda: vcenter.ready)
+    assert vcenter.inventory.get(two.moref) is None
+    assert [c.moref for c in changes if c.kind == "left"] == [two.moref]

@@ -10,15 +10,16 @@ import pytest
 
 from testbed.harness import VCenter as Double
 from tests.integration.vsphere.conftest import becomes, details, ended
-from tests.integration.vsphere.outside import vim
+from tests.integration.vsphere.outside import vim, wait_for_task
 from vsphere_operator.vsphere import identity, ownership
 from vsphere_operator.vsphere.answers import Absent, Present
-from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory import ComputeCluster, Datacenter, Datastore, Network, VmEntity
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import Proof, VmMark
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Succeeded
 from vsphere_operator.vsphere.vcenters import VCenter
+from vsphere_operator.vsphere.vm_details import VmDetails
 from vsphere_operator.vsphere.vms import CloneRequest
 
 T = TypeVar("T")
@@ -170,6 +171,22 @@ async def test_a_drive_is_added_to_a_template_without_one(site: Site, vcenter: V
     assert len((await details(vcenter, made)).cdroms) == 1
 
 
+async def test_a_vm_that_is_being_cloned_is_seen_without_a_configuration(
+    site: Site, vcenter: VCenter
+) -> None:
+    seen: list[bool] = []
+    ref = await vcenter.vms.clone(await site.request("growing-1"), op_id="x")
+
+    def look() -> bool:
+        found = vcenter.inventory.find(VmEntity, "growing-1", datacenter=site.datacenter.moref)
+        seen.extend(vm.config_ready for vm in found if isinstance(vm, VmEntity))
+        return bool(seen) and seen[-1]
+
+    await becomes(look)
+    assert seen[0] is False
+    assert isinstance(await ended(vcenter, ref), Succeeded)
+
+
 async def test_a_taken_name_names_what_has_it(site: Site, vcenter: VCenter) -> None:
     made = await site.clone(await site.request("twice"))
     request = await site.request("twice")
@@ -197,15 +214,48 @@ async def test_a_machine_goes_and_its_absence_is_proven(
     assert len(template.disks) == 1
 
 
-async def test_a_disk_that_is_taken_off_keeps_its_file(site: Site, vcenter: VCenter, double: Double) -> None:
+def add_disk(service: Any, vm: VmDetails) -> None:
+    """What a volume attached by somebody else looks like."""
+    disk = vim.vm.device.VirtualDisk(
+        key=-1,
+        controllerKey=vm.disks[0].controller_key,
+        unitNumber=5,
+        capacityInKB=1024 * 1024,
+        backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            fileName="", diskMode="persistent", thinProvisioned=True
+        ),
+    )
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=disk)
+    wait_for_task(look(service, vm.moref).ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+
+
+async def test_a_disk_that_is_taken_off_keeps_its_file(
+    site: Site, vcenter: VCenter, outsider: Any, double: Double
+) -> None:
     made = await site.clone(await site.request("disk-1"))
+    own = await details(vcenter, made)
+    await asyncio.to_thread(add_disk, outsider, own)
     vm = await details(vcenter, made)
-    (disk,) = vm.disks
-    assert disk.file
-    assert await ended(vcenter, await vcenter.vms.detach_disks(vm, [disk.key], op_id="x")) == Succeeded()
-    assert (await details(vcenter, made)).disks == ()
-    name = disk.file.partition("] ")[2]
-    assert name in double.control("/state")["files"]["LocalDS_0"]
+    (foreign,) = [disk for disk in vm.disks if disk.key not in {d.key for d in own.disks}]
+    assert foreign.file
+    detach = await vcenter.vms.detach_disks(vm, [foreign.key], op_id="x")
+    assert await ended(vcenter, detach) == Succeeded()
+    assert (await details(vcenter, made)).disks == own.disks
+    assert foreign.file.partition("] ")[2] in double.control("/state")["files"]["LocalDS_0"]
+
+
+async def test_a_vm_that_changed_since_it_was_read_keeps_its_disks(
+    site: Site, vcenter: VCenter, outsider: Any
+) -> None:
+    stale = await details(vcenter, await site.clone(await site.request("disk-3")))
+    await asyncio.to_thread(add_disk, outsider, stale)
+    try:
+        state = await ended(vcenter, await vcenter.vms.detach_disks(stale, [stale.disks[0].key], op_id="x"))
+    except VSphereError as error:
+        state = Failed(error.fault)
+    assert isinstance(state, Failed)
+    assert state.fault.fault_class is FaultClass.CONFLICT
+    assert len((await details(vcenter, stale.moref)).disks) == 2
 
 
 async def test_a_disk_that_is_not_there_is_refused_before_any_call(
