@@ -18,6 +18,9 @@ from testbed.demo.vcenter_view import IMAGE, VCenterView, Vm
 
 _INDENT = {"Seed": 0, "Cluster": 0, "MachineDeployment": 1, "MachineSet": 2, "Machine": 3}
 _NAMES = {"Seed": "Seed", "Cluster": "Cluster", "MachineDeployment": "Deployment", "MachineSet": "Set"}
+_TELLING = {"Seed", "Cluster", "Machine"}
+"""Kinds whose messages are shown; those of their owners say the same in general."""
+_TROUBLE = {"Failed", "Stalled"}
 _GIB = 2**30
 _HEAD = 1
 _BODY = 12
@@ -61,7 +64,7 @@ def save_capture(file: Path, picture: Picture, caption: Caption, width: int = 10
 
 def render(picture: Picture, caption: Caption, width: int, height: int) -> Layout:
     """Return the whole screen for a terminal of this size."""
-    footer = _footer(caption, max(0, height - _HEAD - _BODY))
+    footer = _footer(caption, width, max(0, height - _HEAD - _BODY))
     body_height = max(1, height - _HEAD - len(footer))
     left = min(max(38, width * 48 // 100), 60)
     layout = Layout()
@@ -71,7 +74,9 @@ def render(picture: Picture, caption: Caption, width: int, height: int) -> Layou
         Layout(Group(*footer), size=max(1, len(footer))),
     )
     layout["body"].split_row(
-        Layout(_side("Kubernetes", _objects(picture.rows, left - 1), body_height), size=left - 1),
+        Layout(
+            _side("Kubernetes", _objects(picture.rows, left - 1, body_height - 1), body_height), size=left - 1
+        ),
         Layout(Text(" "), size=1),
         Layout(_side("vCenter", _vcenter(picture.vcenter, width - left), body_height)),
     )
@@ -108,18 +113,25 @@ def _line(left: Text, right: Text, width: int) -> Text:
     return line
 
 
-def _objects(rows: Sequence[Row], width: int) -> list[RenderableType]:
+def _objects(rows: Sequence[Row], width: int, room: int) -> list[RenderableType]:
+    """Return a line for each object, and one for its message while there is room for all of them."""
+    telling = [row for row in rows if row.message and not row.is_ready and row.kind in _TELLING]
+    if len(rows) + len(telling) > room:
+        telling = [row for row in telling if row.ready == "False" and row.state in _TROUBLE]
     lines: list[RenderableType] = []
     for row in rows:
-        word = Text(row.word, _style(row))
-        word.truncate(max(12, width - 26), overflow="ellipsis")
-        name = f"{_NAMES[row.kind]} {row.name}" if row.kind in _NAMES else row.name
-        lines.append(
-            _line(Text(" " * _INDENT[row.kind] + name, "bold" if row.kind == "Cluster" else ""), word, width)
-        )
-        if row.message and not row.is_ready:
+        lines.append(_object(row, width))
+        if row in telling:
             lines.append(_cropped(f"{' ' * (_INDENT[row.kind] + 1)}{row.message}", width, "dim"))
     return lines or [Text("nothing yet", "dim")]
+
+
+def _object(row: Row, width: int) -> Text:
+    # A set's numbers say all; its reason would only repeat them.
+    word = Text(row.counts if row.kind == "MachineSet" else row.word, _style(row))
+    word.truncate(max(12, width - 26), overflow="ellipsis")
+    name = f"{_NAMES[row.kind]} {row.name}" if row.kind in _NAMES else row.name
+    return _line(Text(" " * _INDENT[row.kind] + name, "bold" if row.kind == "Cluster" else ""), word, width)
 
 
 def _style(row: Row) -> str:
@@ -142,18 +154,20 @@ def _vcenter(view: VCenterView, width: int) -> list[RenderableType]:
             lines.append(_cropped(f"   tags {', '.join(vm.tags)}", width, "blue"))
     if not lines:
         lines.append(Text("only what was there before", "dim"))
-    lines += [_cropped(f"{image}", width, "dim cyan") for image in _brief(view.images, len(view.vms))]
+    images = _brief(view.images, len(view.vms))
     for datastore in view.datastores:
         free = f"{datastore.free / _GIB:,.1f} of {datastore.capacity / _GIB:,.0f} GiB free"
         lines.append(_line(Text(datastore.name), Text(free), width))
+        here = f"[{datastore.name}] "
+        lines += [_cropped(f" {i.removeprefix(here)}", width, "cyan") for i in images if i.startswith(here)]
     lines.append(_line(Text("operator's calls"), Text(f"{view.calls}, {view.tasks} tasks"), width))
     lines += [_cropped(f"running: {task}", width, "yellow") for task in view.running]
     return lines
 
 
 def _brief(images: Sequence[str], vms: int) -> Sequence[str]:
-    """Name the images while they are few; the VMs' lines say which have one."""
-    return images if len(images) <= 3 and vms <= 4 else [f"{len(images)} files {IMAGE}"]
+    """Name the images while they are few; after that, the VMs' lines say which have one."""
+    return images if len(images) <= 3 and vms <= 4 else ()
 
 
 def _vm(vm: Vm, width: int, *, image_there: bool) -> Text:
@@ -170,13 +184,15 @@ def _cropped(text: str, width: int, style: str = "") -> Text:
     return line
 
 
-def _footer(caption: Caption, room: int) -> list[RenderableType]:
+def _footer(caption: Caption, width: int, room: int) -> list[RenderableType]:
     lines: list[RenderableType] = [Rule(style="cyan")]
     if caption.checks:
-        lines += [_check(check) for check in caption.checks[-max(1, min(6, room - 1)) :]]
-    lines += [Text(line, overflow="fold", no_wrap=True) for line in caption.lines]
-    if caption.log and not caption.done:
-        lines.append(Text(f"operator's log: {caption.log}", "dim", no_wrap=True))
+        lines += [_check(check) for check in caption.checks[-max(1, min(8, room - 2)) :]]
+    # A line that is too long goes on in the next: half a command would be of no use.
+    pieces = [line[at : at + width] for line in caption.lines for at in range(0, len(line), width)]
+    lines += [Text(piece, no_wrap=True) for piece in pieces]
+    if caption.log:
+        lines.append(Text(f"operator's log: {caption.log}", "dim", no_wrap=True, overflow="ellipsis"))
     return lines[:room]
 
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,10 +21,14 @@ type disturbances struct {
 	faults  []*injection
 }
 
+// apiErrors are the errors that an operation of the Automation API may be told to end with.
+var apiErrors = []string{"already_exists", "error", "internal_server_error", "invalid_argument", "not_found",
+	"resource_busy", "service_unavailable", "timed_out", "unauthenticated", "unauthorized"}
+
 // injection lets the next Count calls of a method fail; the call is not executed.
 type injection struct {
 	Method string `json:"method"`
-	Fault  string `json:"fault"` // a SOAP fault type such as NoPermission, or an HTTP status such as "503"
+	Fault  string `json:"fault"` // a SOAP fault type such as NoPermission, an HTTP status such as "503", or an apiError
 	Count  int    `json:"count"`
 }
 
@@ -51,7 +56,11 @@ func (d *disturbances) delay(method string) {
 }
 
 func (d *disturbances) inject(i injection) error {
-	if status(i.Fault) == 0 {
+	if strings.HasPrefix(i.Method, "com.vmware.") {
+		if !slices.Contains(apiErrors, i.Fault) {
+			return fmt.Errorf("%q is none of %s", i.Fault, strings.Join(apiErrors, ", "))
+		}
+	} else if status(i.Fault) == 0 {
 		if _, err := newFault(i.Fault); err != nil {
 			return err
 		}

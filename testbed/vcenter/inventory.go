@@ -122,26 +122,11 @@ func (vc *vCenter) fillPods(ctx context.Context) error {
 		}
 	}
 	vc.describePods()
-	return nil
-}
-
-func (vc *vCenter) describePods() {
-	ctx := vc.newContext()
-	for name, entity := range vc.byName("StoragePod") {
-		pod := entity.(*simulator.StoragePod)
-		ctx.AutoUpdate(pod, func() {
-			pod.Summary.Name = name
-			pod.Summary.Capacity, pod.Summary.FreeSpace = 0, 0
-			for _, ref := range pod.ChildEntity {
-				datastore := vc.registry().Get(ref).(*simulator.Datastore)
-				pod.Summary.Capacity += datastore.Summary.Capacity
-				pod.Summary.FreeSpace += datastore.Summary.FreeSpace
-			}
-			config := &pod.PodStorageDrsEntry.StorageDrsConfig.PodConfig
-			config.Enabled = true
-			config.DefaultVmBehavior = string(types.StorageDrsPodConfigInfoBehaviorAutomated)
-		})
+	for _, pod := range pods {
+		config := &pod.(*simulator.StoragePod).PodStorageDrsEntry.StorageDrsConfig.PodConfig
+		config.DefaultVmBehavior = string(types.StorageDrsPodConfigInfoBehaviorAutomated)
 	}
+	return nil
 }
 
 func (vc *vCenter) byName(kind string) map[string]mo.Entity {

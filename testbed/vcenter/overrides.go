@@ -15,6 +15,7 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"CloneVM_Task":             overrideVM,
 	"ReconfigVM_Task":          overrideVM,
 	"Destroy_Task":             overrideDestroy,
+	"MoveIntoFolder_Task":      overridePod,
 	"PowerOnMultiVM_Task":      overrideDatacenter,
 	"RefreshDatastore":         overrideDatastore,
 	"DeleteDatastoreFile_Task": overrideFileManager,

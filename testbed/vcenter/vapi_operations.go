@@ -1,7 +1,7 @@
 package main
 
 import (
-	"strings"
+	"net/http"
 
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -293,7 +293,7 @@ func (vc *vCenter) invoke(name string, input map[string]any) (any, *apiError) {
 
 // injectedError takes the name of a vAPI error, such as service_unavailable.
 func injectedError(name string) *apiError {
-	return &apiError{kind: strings.ToLower(name), status: 500, message: "injected"}
+	return &apiError{kind: name, status: http.StatusInternalServerError, message: "injected"}
 }
 
 func sessionInfo(s restSession) structure {
