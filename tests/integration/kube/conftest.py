@@ -74,6 +74,12 @@ def kubeconfig(test_bed: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
+def operator_kubeconfig(test_bed: Any) -> Path:
+    """The operator's own account, with exactly the rights that it ships with."""
+    return Path(test_bed.info.kubeconfig.operator)
+
+
+@pytest.fixture(scope="session")
 def bare_kubeconfig(test_bed: Any) -> Path:
     """The administrator's way to an API that does not have our kinds."""
     return Path(test_bed.info.kubeconfig.user_cluster)

@@ -15,6 +15,7 @@ import pytest
 from vsphere_operator.cli.run import Options, Parts, operate
 from vsphere_operator.kube.client import KubeApi
 from vsphere_operator.kube.credentials import KubeconfigFile
+from vsphere_operator.kube.events import Events
 from vsphere_operator.kube.objects import Objects
 from vsphere_operator.runtime.engine import Controller, Result
 from vsphere_operator.runtime.intake import Router
@@ -135,6 +136,31 @@ async def test_a_secret_is_noticed_without_its_content_being_kept(
         assert known is not None
         assert "data" not in known
         assert await seen.objects.secret(namespace, "shop") == {"password": b"hunter22"}
+
+
+async def test_the_rights_that_the_operator_ships_with_are_enough(
+    api: KubeApi, namespace: str, operator_kubeconfig: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All that this layer does: id, lease, lists, watches, status, events."""
+    await api.create(a_cluster(namespace))
+    own = KubeApi(KubeconfigFile(operator_kubeconfig))
+    events = Events(own, "test")
+    posting = asyncio.create_task(events.run())
+    async with running(operator_kubeconfig, "vsphere-operator") as operator:
+        seen = await operator.controller()
+        await until(seen.saw(there(namespace)), "the object")
+        await seen.objects.apply_status("Cluster", namespace, "shop", {"observedGeneration": 1})
+        cluster = seen.objects.get("Cluster", namespace, "shop")
+        assert cluster is not None
+        events.normal(cluster, "Tested", "the rights are enough")
+        await events.flush(10)
+        listed = await api.request("GET", f"/api/v1/namespaces/{namespace}/events")
+        assert "Tested" in {event["reason"] for event in listed["items"]}
+        await api.create(a_cluster(namespace, "late"))
+        await until(seen.saw(there(namespace, "late")), "what the watch brings", seconds=10)
+    posting.cancel()
+    await own.close()
+    assert "forbidden" not in caplog.text.lower()
 
 
 async def test_a_standby_knows_everything_and_touches_nothing_until_the_leader_goes(
