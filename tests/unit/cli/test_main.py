@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,41 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         module.main(arguments)
     assert caught.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+UNREACHABLE = """
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: sesame-open}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"""
+
+
+def test_an_api_server_that_is_away_is_one_line_and_waited_for_until_a_signal(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(UNREACHABLE)
+    command = [sys.executable, "-m", "vsphere_operator.cli", "run", "--kubeconfig", str(path)]
+    with subprocess.Popen([*command, "--health-port", "0"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        time.sleep(1.5)  # it tries again meanwhile
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        rest = process.stderr.read()
+    assert "cannot reach https://127.0.0.1:1" in first
+    assert rest == ""
+    assert "sesame" not in first
+
+
+def test_a_health_port_that_is_taken_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(UNREACHABLE)
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = ran("run", "--kubeconfig", str(path), "--health-port", port)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert port in result.stderr
