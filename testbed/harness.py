@@ -56,8 +56,8 @@ class VCenter:
     def control(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """Ask the control API: GET, or POST when there is a body; return the decoded answer."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.control_url}{path}", data, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        request = urllib.request.Request(f"{self.control_url}{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
             text = response.read()
         return json.loads(text) if text else None
 
