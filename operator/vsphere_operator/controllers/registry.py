@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from vsphere_operator.controllers.sessions import RetainingPool, SessionUse, Tra
 from vsphere_operator.controllers.wakeups import INDEXES, Index, Wakeups
 from vsphere_operator.runtime.engine import Controller
 from vsphere_operator.runtime.keys import Key, key_of
+from vsphere_operator.runtime.queue import Clock
 from vsphere_operator.vsphere.inventory.entities import Change
 
 
@@ -37,6 +39,7 @@ def build(
     installation: str,
     events: Events,
     metrics: Any = None,
+    clock: Clock = time.monotonic,
 ) -> Controllers:
     """Wire the controllers; nothing runs yet."""
     del metrics  # the engine counts reconciles, the vCenters count calls
@@ -53,8 +56,12 @@ def build(
         return wakeups.for_object(kind, old, new)
 
     seeds = SeedController(objects=objects, vcenters=use, events=events)
-    clusters = ClusterController(objects=objects, vcenters=use, events=events, installation=installation)
-    machines = MachineController(objects=objects, vcenters=use, events=events, installation=installation)
+    clusters = ClusterController(
+        objects=objects, vcenters=use, events=events, installation=installation, clock=clock
+    )
+    machines = MachineController(
+        objects=objects, vcenters=use, events=events, installation=installation, clock=clock
+    )
     return Controllers(
         controllers=[
             Tracked(seeds, use),

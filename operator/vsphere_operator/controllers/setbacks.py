@@ -11,9 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.datacenters import Access
+from vsphere_operator.controllers.lifecycle import is_deleting, metadata
+from vsphere_operator.controllers.ports import Object
 from vsphere_operator.runtime.keys import Key
 
 _LONGEST = 300.0  # seconds; beyond that a person who has mended something waits in vain
+_DOUBLINGS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Setbacks:
         """``inputs`` is a fingerprint of what was tried; ``delay`` (seconds) doubles with every repetition."""
         before = self._last.get(key)
         attempts = before.attempts + 1 if before and before.inputs == inputs else 1
-        pause = min(_LONGEST, delay * 2 ** (attempts - 1))
+        # The exponent is bounded because a float is not: a thousand repetitions would overflow it.
+        pause = min(_LONGEST, delay * 2.0 ** min(attempts - 1, _DOUBLINGS))
         self._last[key] = Setback(problem, inputs, self._clock() + pause, attempts)
 
     def current(self, key: Key, *, inputs: str) -> tuple[Problem, float] | None:
@@ -50,3 +55,9 @@ class Setbacks:
 
     def clear(self, key: Key) -> None:
         self._last.pop(key, None)
+
+
+def inputs_of(access: Access, obj: Object, *generations: int) -> str:
+    """A fingerprint of what a call is made from: specs, the wish to go, the datacenter, and whose session it is."""
+    specs = (metadata(obj)["generation"], is_deleting(obj), *generations)
+    return f"{specs}/{hash(access.offer.vsphere.model_dump_json())}/{access.login.credentials.version}"

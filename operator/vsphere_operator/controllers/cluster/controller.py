@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.vspheresettings import SecretLocation
@@ -16,7 +18,6 @@ from vsphere_operator.controllers.datacenters import (
     DATACENTER_KNOWN,
     VCENTER_AVAILABLE,
     Access,
-    Login,
     VCenterPool,
     explain,
     read_login,
@@ -33,11 +34,15 @@ from vsphere_operator.controllers.lifecycle import (
     release,
 )
 from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.runtime.engine import Result
-from vsphere_operator.runtime.keys import Key
+from vsphere_operator.runtime.keys import Key, key_of
+from vsphere_operator.runtime.queue import Clock
 from vsphere_operator.vsphere.faults import VSphereError
 
 ID_INDEX = "id"
+
+Act = Callable[[Work], Awaitable[Problem | None]]
 
 
 class ClusterController:
@@ -45,17 +50,28 @@ class ClusterController:
 
     kind = "Cluster"
 
-    def __init__(self, *, objects: Objects, vcenters: VCenterPool, events: Events, installation: str) -> None:
+    def __init__(
+        self,
+        *,
+        objects: Objects,
+        vcenters: VCenterPool,
+        events: Events,
+        installation: str,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._objects = objects
         self._vcenters = vcenters
         self._events = events
         self._installation = installation
+        self._clock = clock
+        self._setbacks = Setbacks(clock)
         self._tags_checked: dict[Key, tuple[str, float]] = {}
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
             self._tags_checked.pop(key, None)
+            self._setbacks.clear(key)
             return Result()
         work = Work(obj, self._objects, self._installation)
         if is_paused(obj):
@@ -84,20 +100,23 @@ class ClusterController:
         if isinstance(found, Problem):
             return found
         await self._check_consumer(work, found)
+        held = self._held(work, found)
+        if held is not None:
+            return held
         return await folder_actions.ensure(work) or await self._tags(work)
 
     async def _tags(self, work: Work) -> Problem | None:
         """Tags are in no watch, so they are polled: on a change of what is wanted, and once an interval."""
-        key = Key(self.kind, metadata(work.obj)["namespace"], metadata(work.obj)["name"])
+        key = _key(work)
         wanted = tag_actions.fingerprint(work)
         before, at = self._tags_checked.get(key, ("", 0.0))
         interval = 0.75 * parse_duration(work.there.offer.vsphere.resync_interval)
-        if before == wanted and time.monotonic() - at < interval:
+        if before == wanted and self._clock() - at < interval:
             work.keep(tag_actions.TAGS_READY)
             return None
         problem = await tag_actions.ensure(work)
         if problem is None:
-            self._tags_checked[key] = (tag_actions.fingerprint(work), time.monotonic())
+            self._tags_checked[key] = (tag_actions.fingerprint(work), self._clock())
         return problem
 
     async def _reach(self, work: Work) -> Access | Problem:
@@ -163,15 +182,30 @@ class ClusterController:
         found = await self._reach(work)
         if isinstance(found, Problem):
             return found
+        held = self._held(work, found)
+        if held is not None:
+            return held
         return await deletion.unmake(work, self._events)
 
-    async def _guarded(self, work: Work, concern: str, act: object) -> Problem | None:
-        """A fault of vCenter is a condition, not an exception."""
+    async def _guarded(self, work: Work, concern: str, act: Act) -> Problem | None:
+        """A fault of vCenter is a condition, not an exception, and a reason to leave it alone for a while."""
+        key = _key(work)
         try:
-            result: Problem | None = await act(work)  # type: ignore[operator]
+            result = await act(work)
         except VSphereError as error:
-            return problem_of(error.fault, concern)
+            problem = problem_of(error.fault, concern)
+            if work.access is not None:
+                inputs = inputs_of(work.access, work.obj)
+                self._setbacks.record(key, problem, inputs=inputs, delay=error.fault.retry_after)
+            return problem
+        if result is None:
+            self._setbacks.clear(key)
         return result
+
+    def _held(self, work: Work, access: Access) -> Problem | None:
+        """What vCenter refused a moment ago. Intents are written and struck, so each try wakes this object again."""
+        held = self._setbacks.current(_key(work), inputs=inputs_of(access, work.obj))
+        return None if held is None else replace(held[0], retry_after=held[1])
 
     async def _finish(
         self, work: Work, before: Object, summary: list[conditions.Condition], problem: Problem | None
@@ -199,15 +233,15 @@ class ClusterController:
             settings.for_cluster(access.offer, cluster),
             folder=work.status.folder.path if work.status.folder else None,
             tags=settings.tags_of(access.offer, cluster.spec.cloud.vsphere.tags),
-            infra=_login(access),
+            infra=access.login,
             credentials=SecretLocation(namespace=cluster.metadata.namespace or "", name=reference.name)
             if reference
             else None,
         )
 
 
-def _login(access: Access) -> Login:
-    return access.login
+def _key(work: Work) -> Key:
+    return key_of(work.obj)
 
 
 def _look_again(work: Work, problem: Problem | None) -> float | None:

@@ -9,7 +9,7 @@ from vsphere_operator.controllers.cluster import folder, tag_actions
 from vsphere_operator.controllers.cluster.folder_actions import observe
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.faults import may_have_happened, problem_of
+from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.controllers.lifecycle import controller_of, is_deleting, lets_go, metadata
 from vsphere_operator.controllers.ports import Events, Object
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
@@ -163,7 +163,7 @@ async def _settle_destroy(work: Work) -> Problem | None:
             await work.strike(folder.DESTROY)
         case Failed(fault=fault):
             await work.strike(folder.DESTROY)
-            return problem_of(fault, folder.FOLDER_READY)
+            raise VSphereError(fault)
         case _:
             return _destroying()
     return None

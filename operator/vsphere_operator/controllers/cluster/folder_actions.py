@@ -8,7 +8,7 @@ from vsphere_operator.controllers import lookups, status
 from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.faults import may_have_happened, problem_of
+from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.vsphere.answers import Absent, Present
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import Folder
@@ -158,7 +158,7 @@ async def _settle_rename(work: Work) -> Problem | str | None:
             return "refused"
         case Failed(fault=fault):
             await work.strike(folder.RENAME)
-            return problem_of(fault, folder.FOLDER_READY)
+            raise VSphereError(fault)
         case _:
             return _renaming()
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine
 from vsphere_operator.api.names import ID_ANNOTATION
@@ -26,9 +28,10 @@ from vsphere_operator.controllers.machine.operations import DELETE_ISO, DESTROY,
 from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.ports import Events, Object, Objects
-from vsphere_operator.controllers.setbacks import Setbacks
+from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
+from vsphere_operator.runtime.queue import Clock
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.identity import instance_uuid
@@ -45,14 +48,22 @@ class MachineController:
 
     kind = "Machine"
 
-    def __init__(self, *, objects: Objects, vcenters: VCenterPool, events: Events, installation: str) -> None:
+    def __init__(
+        self,
+        *,
+        objects: Objects,
+        vcenters: VCenterPool,
+        events: Events,
+        installation: str,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._objects = objects
         self._vcenters = vcenters
         self._events = events
         self._installation = installation
         self._actions = Actions(objects)
-        self._preparation = Preparation(objects=objects, templates=Templates())
-        self._setbacks = Setbacks()
+        self._preparation = Preparation(objects=objects, templates=Templates(clock))
+        self._setbacks = Setbacks(clock)
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
@@ -94,7 +105,7 @@ class MachineController:
             cluster_id=cluster.metadata.annotations.get(ID_ANNOTATION, cluster.metadata.uid),
             folder=MoRef(folder.mo_ref) if folder and folder.mo_ref else None,
         )
-        inputs = gather.fingerprint(obj, cluster, access)
+        inputs = inputs_of(access, obj, cluster.metadata.generation)
         prepared: Prepared | Problem | None = None
         details: Answer[VmDetails] | None = None
         for _ in range(_MOST_STEPS):

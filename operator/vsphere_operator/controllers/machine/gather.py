@@ -9,13 +9,11 @@ from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine, MachineStatus
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.conditions import Condition, Problem
-from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.lifecycle import identity
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
-from vsphere_operator.controllers.ports import Object
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.inventory.entities import VmEntity
@@ -54,12 +52,6 @@ def with_setback(seen: Observed, setback: tuple[Problem, float] | None) -> Obser
 
 def with_ownership(seen: Observed, verdict: Proof | NotOurs) -> Observed:
     return dataclasses.replace(seen, ownership=verdict)
-
-
-def fingerprint(obj: Object, cluster: Cluster, access: Access) -> str:
-    """Changes when a person changes what a failed call was made from."""
-    offer = access.offer.vsphere.model_dump_json()
-    return f"{obj['metadata']['generation']}/{cluster.metadata.generation}/{hash(offer)}"
 
 
 def cluster_hindrance(cluster: Cluster) -> Problem | None:

@@ -1,0 +1,54 @@
+"""Time that only tests move, and a process that can be made to die around any call that leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
+Phase = Literal["before", "after"]
+
+
+class Crash(BaseException):
+    """The process is gone: nothing catches this, nothing runs after it."""
+
+
+@dataclass
+class Clock:
+    """Seconds; starts at a round moment so that failures can be read."""
+
+    seconds: float = 1_800_000_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass
+class Outgoing:
+    """Every call that leaves the process, in order; ``die_at`` (1 is the first) ends it there."""
+
+    die_at: int | None = None
+    phase: Phase = "before"
+    names: list[str] = field(default_factory=list)
+
+    async def call(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
+        self.names.append(name)
+        mine = len(self.names)
+        if self.die_at == mine and self.phase == "before":
+            raise Crash(name)
+        result = await effect()
+        if self.die_at == mine and self.phase == "after":
+            raise Crash(name)
+        return result
+
+    def count(self, *parts: str) -> int:
+        """How many calls had one of these texts in their name."""
+        return sum(any(p in n for p in parts) for n in self.names)

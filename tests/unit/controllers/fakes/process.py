@@ -1,0 +1,119 @@
+"""A process of the operator without threads and sockets: real routes and controllers on a queue in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from tests.unit.controllers.fakes.interruptions import Clock, Outgoing
+from tests.unit.controllers.fakes.kubernetes import ApiServer, FakeEvents, FakeObjects
+from tests.unit.controllers.fakes.vcenter import FakeVCenter, FakeVCenters, World
+from vsphere_operator.controllers.registry import build
+from vsphere_operator.runtime.engine import Expected
+from vsphere_operator.runtime.keys import Key
+from vsphere_operator.runtime.store import Changed
+from vsphere_operator.vsphere.inventory.entities import Change
+
+INSTALLATION = "installation-1"
+_HOT = 150
+"""Looks at one object without time passing that no honest work needs."""
+
+
+class HotLoopError(AssertionError):
+    """An object is looked at again and again because of what looking at it writes."""
+
+
+class Process:
+    """One life of the operator. `run` works until nothing is left to do but wait for longer than `patience`."""
+
+    def __init__(self, api: ApiServer, world: World, clock: Clock, outgoing: Outgoing) -> None:
+        self.api, self.world, self.clock, self.outgoing = api, world, clock, outgoing
+        self.events = FakeEvents()
+        self.objects = FakeObjects(api, outgoing)
+        self.wanted: dict[Key, None] = {}
+        self.timers: dict[Key, float] = {}
+        self.looks: dict[Key, int] = {}
+        self.total_looks = 0
+        self.tasks_run = True
+        world.connections.clear()
+        self._on_vcenter: Any = None
+        self.vcenter = FakeVCenter(world, self._vcenter_changed)
+        self.vcenters = FakeVCenters(self.vcenter)
+        parts = build(
+            objects=self.objects,
+            vcenters=self.vcenters,
+            enqueue=self.enqueue,
+            installation=INSTALLATION,
+            events=self.events,
+            clock=clock.monotonic,
+        )
+        self._controllers = {c.kind: c for c in parts.controllers}
+        self._router, self._on_vcenter = parts.router, parts.on_vcenter_change
+        self.objects.subscribe(self._changed)
+        for kind in self._controllers:
+            for obj in self.objects.list(kind):
+                meta = obj["metadata"]
+                self.enqueue(Key(kind, meta.get("namespace", ""), meta["name"]))
+
+    def enqueue(self, key: Key) -> None:
+        if key.kind in self._controllers:
+            self.wanted[key] = None
+
+    def kill(self) -> None:
+        self.objects.stop()
+        self.world.connections.clear()
+
+    async def run(self, patience: float = 60.0) -> None:
+        """Work, let tasks end, let time pass up to `patience` seconds."""
+        until = self.clock.seconds + patience
+        while True:
+            await self._drain()
+            if self.tasks_run and self.world.pending:
+                self.clock.advance(1.0)
+                self.looks.clear()
+                self.world.finish()
+                continue
+            due = min(self.timers.values(), default=None)
+            if due is None or due > until:
+                return
+            self.clock.seconds = max(self.clock.seconds, due)
+            self.looks.clear()
+            self.world.publish()
+            for key in [k for k, at in self.timers.items() if at <= self.clock.seconds]:
+                del self.timers[key]
+                self.enqueue(key)
+
+    async def _drain(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            if not self.wanted:
+                return
+            key = next(iter(self.wanted))
+            del self.wanted[key]
+            await self._look(key)
+
+    async def _look(self, key: Key) -> None:
+        self.total_looks += 1
+        self.looks[key] = self.looks.get(key, 0) + 1
+        if self.looks[key] > _HOT:
+            raise HotLoopError(f"{key}; last calls: {self.outgoing.names[-12:]}")
+        try:
+            result = await self._controllers[key.kind].reconcile(key)
+        except Expected:
+            self._after(key, 1.0)
+            return
+        if result.requeue_after is not None:
+            self._after(key, result.requeue_after)
+
+    def _after(self, key: Key, seconds: float) -> None:
+        at = self.clock.seconds + seconds
+        self.timers[key] = min(self.timers.get(key, at), at)
+
+    def _changed(self, change: Changed) -> None:
+        for key in self._router(change.key.kind, change.old, change.new):
+            self.enqueue(key)
+
+    def _vcenter_changed(self, vcenter: object, changes: Sequence[Change]) -> None:
+        if self._on_vcenter is not None:
+            self._on_vcenter(vcenter, changes)

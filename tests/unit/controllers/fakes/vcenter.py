@@ -1,0 +1,584 @@
+"""A vCenter that outlives the process (`World`) and one connection to it (`FakeVCenter`), as controllers see both."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from tests.unit.controllers.fakes.interruptions import Clock, Outgoing
+from vsphere_operator.vsphere import ownership
+from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
+from vsphere_operator.vsphere.clone_spec import CloneRequest
+from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
+from vsphere_operator.vsphere.inventory.entities import (
+    Change,
+    ComputeCluster,
+    Datacenter,
+    Datastore,
+    Entity,
+    Folder,
+    GuestNic,
+    Host,
+    Network,
+    ResourcePool,
+    VmEntity,
+)
+from vsphere_operator.vsphere.inventory.index import Inventory
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.tags import Category, Tag
+from vsphere_operator.vsphere.tasks import TaskInfo, Tasks
+from vsphere_operator.vsphere.vcenters import Connected, ConnectionState, VCenterId
+from vsphere_operator.vsphere.vm_details import CdRom, Disk, VmDetails
+
+T = TypeVar("T")
+
+VCENTER = "vc-uuid"
+ROOT, DC, VM_FOLDER, KUBERNETES = (
+    MoRef("Folder:root"),
+    MoRef("Datacenter:dc0"),
+    MoRef("Folder:vm"),
+    MoRef("Folder:kubernetes"),
+)
+TEMPLATE, FLATCAR = MoRef("VirtualMachine:vm-template"), MoRef("VirtualMachine:vm-flatcar")
+DATASTORE, NETWORK, CLUSTER, POOL, HOST = (
+    MoRef("Datastore:ds0"),
+    MoRef("Network:net0"),
+    MoRef("ClusterComputeResource:c0"),
+    MoRef("ResourcePool:pool0"),
+    MoRef("HostSystem:h0"),
+)
+
+
+def fault(
+    fault_class: FaultClass = FaultClass.TERMINAL,
+    reason: str = "Refused",
+    delay: float = 30.0,
+    kind: str = "X",
+) -> Fault:
+    return Fault(fault_class, reason, f"vCenter says {reason}.", delay, kind)
+
+
+UNREACHABLE = fault(FaultClass.UNREACHABLE, "TimedOut")
+NO_PERMISSION = fault(FaultClass.PERMISSION, "NoPermission", 300.0, "NoPermission")
+
+
+@dataclass
+class Vm:
+    """A virtual machine as it really is."""
+
+    details: VmDetails
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def moref(self) -> MoRef:
+        return self.details.moref
+
+    def change(self, **fields: Any) -> None:
+        self.details = replace(self.details, **fields)
+
+    def entity(self) -> VmEntity:
+        d = self.details
+        marks = {k: v for k, v in d.extra_config.items() if k in ownership.KEYS}
+        nics = (GuestNic("VM Network", "00:50:56:00:00:01", self.addresses, 4000),) if self.addresses else ()
+        return VmEntity(
+            moref=d.moref,
+            name=d.name,
+            parent=d.parent,
+            template=d.template,
+            instance_uuid=d.instance_uuid if d.config_ready else None,
+            bios_uuid=d.bios_uuid if d.config_ready else None,
+            power_state=d.power_state,
+            connection_state=d.connection_state,
+            guest_nics=nics,
+            host=d.host,
+            resource_pool=d.resource_pool,
+            datastores=d.datastores,
+            extra_config=marks,
+        )
+
+
+@dataclass
+class Pending:
+    """A task that has not ended; ``effect`` is what its good end does and returns the result."""
+
+    kind: str
+    effect: Callable[[], MoRef | None]
+    undo: Callable[[], None]
+
+
+@dataclass
+class World:
+    """vCenter itself. ``refuse``: call name -> faults for its next calls; ``lose_answer``: the call is carried out
+    and the answer lost; ``break_task``: task kind -> faults that its next tasks end with."""
+
+    clock: Clock
+    outgoing: Outgoing
+    instance_uuid: str = VCENTER
+    vms: dict[MoRef, Vm] = field(default_factory=dict)
+    entities: dict[MoRef, Entity] = field(default_factory=dict)
+    tags: dict[str, Tag] = field(default_factory=dict)
+    categories: dict[str, Category] = field(default_factory=dict)
+    attached: set[tuple[str, MoRef]] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    pending: dict[MoRef, Pending] = field(default_factory=dict)
+    tasks: dict[MoRef, TaskInfo] = field(default_factory=dict)
+    refuse: dict[str, list[Fault]] = field(default_factory=dict)
+    lose_answer: set[str] = field(default_factory=set)
+    break_task: dict[str, list[Fault]] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    """What must never happen and did, such as a boot without data."""
+    connections: list[FakeVCenter] = field(default_factory=list)
+    boots: list[MoRef] = field(default_factory=list)
+    hidden: set[MoRef] = field(default_factory=set)
+    lagging: bool = False
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        for entity in (
+            Folder(ROOT, "Datacenters"),
+            Datacenter(DC, "DC0", ROOT, vm_folder=VM_FOLDER),
+            Folder(VM_FOLDER, "vm", DC),
+            Folder(KUBERNETES, "kubernetes", VM_FOLDER),
+            Datastore(DATASTORE, "LocalDS_0", DC, accessible=True, hosts=(HOST,)),
+            Network(NETWORK, "VM Network", DC),
+            ComputeCluster(
+                CLUSTER,
+                "DC0_C0",
+                DC,
+                hosts=(HOST,),
+                root_pool=POOL,
+                drs_enabled=True,
+                networks=(NETWORK,),
+                datastores=(DATASTORE,),
+            ),
+            ResourcePool(POOL, "Resources", CLUSTER, owner=CLUSTER),
+            Host(HOST, "h0", CLUSTER, connection_state="connected", datastores=(DATASTORE,)),
+        ):
+            self.entities[entity.moref] = entity
+        self.vms[TEMPLATE] = Vm(a_vm(TEMPLATE, "ubuntu-22.04", VM_FOLDER, template=True))
+        self.vms[FLATCAR] = Vm(a_vm(FLATCAR, "flatcar-stable", VM_FOLDER, template=True))
+        self.categories["cat-k8c"] = Category("cat-k8c", "k8c", "a person's", "MULTIPLE")
+
+    # What other people do
+
+    def add_vm(self, name: str, folder: MoRef, **fields: Any) -> Vm:
+        moref = MoRef(f"VirtualMachine:vm-{next(self._numbers)}")
+        self.vms[moref] = Vm(a_vm(moref, name, folder, **fields))
+        self.publish()
+        return self.vms[moref]
+
+    def add_folder(self, name: str, parent: MoRef = KUBERNETES) -> MoRef:
+        moref = MoRef(f"Folder:group-{next(self._numbers)}")
+        self.entities[moref] = Folder(moref, name, parent)
+        self.publish()
+        return moref
+
+    def folders(self) -> list[str]:
+        return sorted(str(e.name) for e in self.entities.values() if isinstance(e, Folder))
+
+    def folder(self, name: str) -> MoRef:
+        return next(e.moref for e in self.entities.values() if isinstance(e, Folder) and e.name == name)
+
+    def workers(self) -> list[Vm]:
+        return [v for v in self.vms.values() if not v.details.template]
+
+    def named(self, name: str) -> list[Vm]:
+        return [v for v in self.vms.values() if v.details.name == name]
+
+    # What the watch sees
+
+    def visible(self) -> dict[MoRef, Entity]:
+        everything = {**self.entities, **{m: v.entity() for m, v in self.vms.items()}}
+        return {m: e for m, e in everything.items() if m not in self.hidden}
+
+    def publish(self) -> None:
+        """Let every connection see what is there, unless its watch lags."""
+        if self.lagging:
+            return
+        for connection in self.connections:
+            connection.look()
+
+    # Tasks
+
+    def start(
+        self, kind: str, entity: MoRef, effect: Callable[[], MoRef | None], undo: Callable[[], None]
+    ) -> MoRef:
+        ref = MoRef(f"Task:task-{next(self._numbers)}")
+        self.pending[ref] = Pending(kind, effect, undo)
+        method = {"clone": "VirtualMachine.clone"}.get(kind, kind)
+        self.tasks[ref] = TaskInfo(ref, method, entity, "running", self.clock.now())
+        self.publish()
+        return ref
+
+    def finish(self, ref: MoRef | None = None) -> None:
+        """End a task (the oldest one)."""
+        ref = ref or next(iter(self.pending))
+        task = self.pending.pop(ref)
+        faults = self.break_task.get(task.kind)
+        if faults:
+            task.undo()
+            self.tasks[ref] = replace(self.tasks[ref], state="error", fault=faults.pop(0))
+        else:
+            self.tasks[ref] = replace(self.tasks[ref], state="success", result=task.effect())
+        self.publish()
+
+
+def a_vm(moref: MoRef, name: str, folder: MoRef, **fields: Any) -> VmDetails:
+    directory = f"[LocalDS_0] {name}"
+    disk = Disk(2000, 1000, 0, 10 << 30, f"uuid-of-{moref}", (f"{directory}/{name}.vmdk",))
+    given: dict[str, Any] = {
+        "config_ready": True,
+        "parent": folder,
+        "resource_pool": POOL,
+        "host": HOST,
+        "datastores": (DATASTORE,),
+        "instance_uuid": f"instance-of-{moref}",
+        "bios_uuid": "4200aaaa-0000-4000-8000-" + f"{abs(hash(moref)) % 10**12:012d}",
+        "change_version": "1",
+        "vm_path_name": f"{directory}/{name}.vmx",
+        "hardware_version": 19,
+        "disks": (disk,),
+        "cdroms": (CdRom(3000, 200, None, False),),
+    } | fields
+    return VmDetails(moref=moref, name=name, **given)
+
+
+class FakeVCenter:
+    """One connection: the real inventory and tasks, fed at once with what the world shows."""
+
+    def __init__(self, world: World, on_change: Callable[[Any, Sequence[Change]], None]) -> None:
+        self.world = world
+        self.id = VCenterId("vcenter:443", "endpoint", "infra", "1")
+        self.state: ConnectionState = Connected(world.instance_uuid, "8.0.3", "1", "VirtualCenter")
+        self.inventory = Inventory()
+        self.inventory.root = ROOT
+        self.inventory.synced = True
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self.tasks = Tasks(
+            self,
+            notify=lambda changes: on_change(self, changes),
+            later=lambda _, do: self._loop.call_soon(do),
+        )
+        self.vms, self.folders = FakeVms(self), FakeFolders(self)
+        self.tags, self.files = FakeTags(self), FakeFiles(self)
+        world.connections.append(self)
+        self.look()
+
+    def subscribe(self, ref: MoRef) -> None:
+        """Asked for a task that is not among the recent ones: it is forgotten."""
+        if ref not in self.world.tasks:
+            self._loop.call_soon(lambda: self._on_change(self, self.tasks.apply_followed([(ref, None)])))
+
+    def unsubscribe(self, ref: MoRef) -> None:
+        pass
+
+    def look(self) -> None:
+        """One answer of the watch."""
+        self.inventory.seen_at = self._loop.time()
+        seen = self.world.visible()
+        gone = [(m, None) for m in self.inventory.morefs() if m not in seen]
+        changes = self.inventory.apply([*seen.items(), *gone])
+        changes += self.tasks.apply_recent(list(self.world.tasks.items()))
+        if changes:
+            self._on_change(self, changes)
+
+    async def call(self, name: str, effect: Callable[[], T], *, mutating: bool = True) -> T:
+        """A call over the wire, with the faults that were asked for."""
+
+        async def wire() -> T:
+            faults = self.world.refuse.get(name)
+            if faults:
+                raise VSphereError(faults.pop(0))
+            result = effect()
+            if name in self.world.lose_answer:
+                self.world.lose_answer.discard(name)
+                raise VSphereError(UNREACHABLE)
+            return result
+
+        return await self.world.outgoing.call(f"vcenter: {name}", wire)
+
+    async def read(self, name: str, moref: MoRef, effect: Callable[[], T]) -> Answer[T]:
+        async def wire() -> Answer[T]:
+            faults = self.world.refuse.get(name)
+            if faults:
+                found = faults.pop(0)
+                return Unknown(found.message, found)
+            if moref not in self.world.vms and moref not in self.world.entities:
+                return Absent(f"vCenter {VCENTER} knows no {moref}")
+            return Present(effect())
+
+        return await self.world.outgoing.call(f"vcenter: {name}", wire)
+
+
+class FakeVms:
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._vcenter, self._world = vcenter, vcenter.world
+
+    async def read(self, moref: MoRef, *, op_id: str) -> Answer[VmDetails]:
+        return await self._vcenter.read("read vm", moref, lambda: self._world.vms[moref].details)
+
+    async def clone(self, request: CloneRequest, *, op_id: str) -> MoRef:
+        world = self._world
+
+        def effect() -> MoRef:
+            taken = [v for v in world.named(request.name) if v.details.parent == request.folder]
+            if taken:
+                raise VSphereError(fault(FaultClass.CONFLICT, "NameTaken", 30.0, "DuplicateName"))
+            vm = world.add_vm(request.name, request.folder, config_ready=False)
+
+            def done() -> MoRef:
+                vm.change(
+                    config_ready=True,
+                    instance_uuid=request.instance_uuid,
+                    extra_config=dict(request.extra_config),
+                    power_state="poweredOff",
+                )
+                return vm.moref
+
+            return world.start("clone", request.template, done, lambda: self._drop(vm.moref))
+
+        return await self._vcenter.call("clone", effect)
+
+    def _drop(self, moref: MoRef) -> None:
+        self._world.vms.pop(moref, None)
+
+    async def attach_iso(self, details: VmDetails, iso_path: str, *, op_id: str) -> MoRef:
+        def done() -> None:
+            drive = replace(details.cdroms[0], iso_path=iso_path, start_connected=True)
+            self._world.vms[details.moref].change(cdroms=(drive,))
+
+        return await self._task("attach iso", details.moref, done)
+
+    async def detach_disks(self, details: VmDetails, keys: Iterable[int], *, op_id: str) -> MoRef:
+        wanted = set(keys)
+
+        def done() -> None:
+            vm = self._world.vms[details.moref]
+            vm.change(disks=tuple(d for d in vm.details.disks if d.key not in wanted))
+
+        return await self._task("detach disks", details.moref, done)
+
+    async def power_on(self, moref: MoRef, datacenter: MoRef, *, op_id: str) -> MoRef:
+        def done() -> None:
+            vm = self._world.vms[moref]
+            if not self._has_data(vm.details):
+                self._world.violations.append(f"{vm.details.name} was started without its bootstrap data")
+            self._world.boots.append(moref)
+            vm.change(power_state="poweredOn")
+            vm.addresses = ("10.0.0.7", "fe80::1")
+
+        return await self._task("power on", moref, done)
+
+    def _has_data(self, details: VmDetails) -> bool:
+        iso = any(c.iso_path in self._world.files and c.start_connected for c in details.cdroms)
+        return iso or any(k.startswith("guestinfo.") for k in details.extra_config)
+
+    async def power_off(self, moref: MoRef, *, op_id: str) -> MoRef:
+        return await self._task(
+            "power off", moref, lambda: self._world.vms[moref].change(power_state="poweredOff")
+        )
+
+    async def destroy(self, moref: MoRef, *, op_id: str) -> MoRef:
+        def done() -> None:
+            if self._world.vms[moref].details.power_state != "poweredOff":
+                self._world.violations.append(f"{moref} was destroyed while it ran")
+            self._drop(moref)
+
+        return await self._task("destroy vm", moref, done)
+
+    async def _task(self, kind: str, moref: MoRef, done: Callable[[], object]) -> MoRef:
+        def effect() -> MoRef:
+            if moref not in self._world.vms:
+                raise VSphereError(fault(FaultClass.GONE, "NotFound", 5.0, "ManagedObjectNotFound"))
+
+            def finish() -> None:
+                done()
+
+            return self._world.start(kind, moref, finish, lambda: None)
+
+        return await self._vcenter.call(kind, effect)
+
+
+class FakeFolders:
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._vcenter, self._world = vcenter, vcenter.world
+
+    async def create(self, parent: MoRef, name: str, *, op_id: str) -> MoRef:
+        def effect() -> MoRef:
+            if any(isinstance(e, Folder) and (e.parent, e.name) == (parent, name) for e in self._all()):
+                raise VSphereError(fault(FaultClass.CONFLICT, "NameTaken", 30.0, "DuplicateName"))
+            return self._world.add_folder(name, parent)
+
+        return await self._vcenter.call("create folder", effect)
+
+    async def rename(self, moref: MoRef, name: str, *, op_id: str) -> MoRef:
+        def done() -> None:
+            self._world.entities[moref] = replace(self._world.entities[moref], name=name)
+
+        return await self._vcenter.call(
+            "rename folder", lambda: self._world.start("rename folder", moref, done, lambda: None)
+        )
+
+    async def destroy(self, moref: MoRef, *, op_id: str) -> MoRef:
+        def done() -> None:
+            inside = [v.details.name for v in self._world.vms.values() if v.details.parent == moref]
+            if inside:
+                self._world.violations.append(f"{moref} was destroyed with {inside} in it")
+            self._world.entities.pop(moref, None)
+            self._world.attached = {(t, o) for t, o in self._world.attached if o != moref}
+
+        return await self._vcenter.call(
+            "destroy folder", lambda: self._world.start("destroy folder", moref, done, lambda: None)
+        )
+
+    async def child_entities_fresh(self, moref: MoRef, *, op_id: str) -> Answer[list[MoRef]]:
+        def children() -> list[MoRef]:
+            inside = [v.moref for v in self._world.vms.values() if v.details.parent == moref]
+            return inside + [e.moref for e in self._all() if e.parent == moref]
+
+        return await self._vcenter.read("read folder", moref, children)
+
+    async def exists_fresh(self, moref: MoRef, *, op_id: str) -> Answer[str]:
+        return await self._vcenter.read("read folder", moref, lambda: str(self._world.entities[moref].name))
+
+    def _all(self) -> list[Entity]:
+        return list(self._world.entities.values())
+
+
+class FakeTags:
+    """No cache: what the real one remembers must not matter here."""
+
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._vcenter, self._world = vcenter, vcenter.world
+
+    def invalidate(self) -> None:
+        pass
+
+    async def category(self, name_or_id: str, *, op_id: str) -> Answer[Category]:
+        found = [c for c in self._world.categories.values() if name_or_id in (c.id, c.name)]
+        return await self._answer(found, f"no category {name_or_id}")
+
+    async def tag(self, category_id: str, name: str, *, op_id: str) -> Answer[Tag]:
+        found = [t for t in self._world.tags.values() if (t.category_id, t.name) == (category_id, name)]
+        return await self._answer(found, f"no tag {name}")
+
+    async def get_category_fresh(self, category_id: str, *, op_id: str) -> Answer[Category]:
+        found = [c for c in self._world.categories.values() if c.id == category_id]
+        return await self._answer(found, "gone")
+
+    async def get_tag_fresh(self, tag_id: str, *, op_id: str) -> Answer[Tag]:
+        return await self._answer([t for t in self._world.tags.values() if t.id == tag_id], "gone")
+
+    async def _answer(self, found: list[T], why: str) -> Answer[T]:
+        async def wire() -> Answer[T]:
+            faults = self._world.refuse.get("read tags")
+            if faults:
+                refused = faults.pop(0)
+                return Unknown(refused.message, refused)
+            return Present(found[0]) if found else Absent(why)
+
+        return await self._world.outgoing.call("vcenter: read tags", wire)
+
+    async def tags_in_category_fresh(self, category_id: str, *, op_id: str) -> list[str]:
+        def inside() -> list[str]:
+            return [t.id for t in self._world.tags.values() if t.category_id == category_id]
+
+        return await self._vcenter.call("list tags", inside)
+
+    async def create_category(
+        self, name: str, description: str, cardinality: str = "MULTIPLE", *, op_id: str
+    ) -> Category:
+        def effect() -> Category:
+            made = Category(f"cat-{name}", name, description, cardinality)
+            if made.id in self._world.categories:
+                raise VSphereError(fault(FaultClass.CONFLICT, "AlreadyExists"))
+            return self._world.categories.setdefault(made.id, made)
+
+        return await self._vcenter.call("create category", effect)
+
+    async def create_tag(self, category_id: str, name: str, description: str, *, op_id: str) -> Tag:
+        def effect() -> Tag:
+            made = Tag(f"tag-{category_id}-{name}", name, description, category_id)
+            if made.id in self._world.tags:
+                raise VSphereError(fault(FaultClass.CONFLICT, "AlreadyExists"))
+            return self._world.tags.setdefault(made.id, made)
+
+        return await self._vcenter.call("create tag", effect)
+
+    async def delete_category(self, category_id: str, *, op_id: str) -> None:
+        await self._vcenter.call("delete category", lambda: self._world.categories.pop(category_id, None))
+
+    async def delete_tag(self, tag_id: str, *, op_id: str) -> None:
+        await self._vcenter.call("delete tag", lambda: self._world.tags.pop(tag_id, None))
+
+    async def attach(self, tag_ids: Sequence[str], moref: MoRef, *, op_id: str) -> None:
+        def effect() -> None:
+            if any(t not in self._world.tags for t in tag_ids):
+                raise VSphereError(fault(FaultClass.CONFLICT, "TagBatchFailed"))
+            self._world.attached.update((t, moref) for t in tag_ids)
+
+        await self._vcenter.call("attach tags", effect)
+
+    async def detach(self, tag_ids: Sequence[str], moref: MoRef, *, op_id: str) -> None:
+        await self._vcenter.call(
+            "detach tags", lambda: self._world.attached.difference_update((t, moref) for t in tag_ids)
+        )
+
+    async def attached(self, objects: Sequence[MoRef], *, op_id: str) -> dict[MoRef, list[str]]:
+        def effect() -> dict[MoRef, list[str]]:
+            return {o: sorted(t for t, on in self._world.attached if on == o) for o in objects}
+
+        return await self._vcenter.call("list attached", effect)
+
+    async def attached_objects(self, tag_ids: Sequence[str], *, op_id: str) -> dict[str, list[MoRef]]:
+        def effect() -> dict[str, list[MoRef]]:
+            return {t: sorted(on for tag, on in self._world.attached if tag == t) for t in tag_ids}
+
+        return await self._vcenter.call("list attached objects", effect)
+
+
+class FakeFiles:
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._vcenter, self._world = vcenter, vcenter.world
+
+    async def upload(self, datacenter: str, datastore: str, path: str, data: bytes, *, op_id: str) -> None:
+        await self._vcenter.call("upload", lambda: self._world.files.add(f"[{datastore}] {path}"))
+
+    async def delete(self, datastore_path: str, datacenter: MoRef, *, op_id: str) -> MoRef:
+        def effect() -> MoRef:
+            if datastore_path not in self._world.files:
+                self._world.break_task.setdefault("delete file", []).append(
+                    fault(FaultClass.GONE, "FileNotFound", 30.0, "FileNotFound")
+                )
+            return self._world.start(
+                "delete file", DATASTORE, lambda: self._world.files.discard(datastore_path), lambda: None
+            )
+
+        return await self._vcenter.call("delete file", effect)
+
+
+class FakeVCenters:
+    """The pool: one world, however it is asked for. ``logins`` are the users that it takes."""
+
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self.vcenter = vcenter
+        self.asked: list[tuple[Endpoint, Credentials]] = []
+        self.rejected: Fault | None = None
+
+    def get(self, endpoint: Endpoint, credentials: Credentials) -> Any:
+        self.asked.append((endpoint, credentials))
+        return self.vcenter
+
+    async def check_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
+        return self.rejected
+
+    def retain(self, in_use: set[VCenterId]) -> None:
+        pass
+
+
+Effect = Callable[[], Awaitable[object]]
