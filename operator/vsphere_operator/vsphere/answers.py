@@ -30,9 +30,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody can tell at the moment; `why` says what stood in the way, `fault` which failed call, if one
-    did.
-    """
+    """Nobody can tell at the moment; `why` says what stood in the way, `fault` which call failed."""
 
     why: str
     fault: Fault | None = None

@@ -1,6 +1,4 @@
-"""How a call gets from the event loop to vCenter: a small pool of threads, an opID, time limits, one kind of
-error.
-"""
+"""How a call gets from the event loop to vCenter: a few threads, an opID, time limits, one kind of error."""
 
 from __future__ import annotations
 
@@ -143,9 +141,7 @@ async def _to_its_end(future: Future[R]) -> R:
 
 
 def properties(content: Any, target: Any, paths: tuple[str, ...]) -> dict[str, Any]:
-    """Properties of one object in one call, read now. Unset ones are missing; unreadable ones raise their
-    fault.
-    """
+    """Properties of one object, read now, in one call. Unset ones are missing, unreadable ones raise."""
     collector = vmodl.query.PropertyCollector
     spec = collector.FilterSpec(
         objectSet=[collector.ObjectSpec(obj=target)],

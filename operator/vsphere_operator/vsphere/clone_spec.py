@@ -1,5 +1,4 @@
-"""One clone with everything in its spec: hardware, disk, NICs, identity, boot data. Pure: a request in, a
-spec out.
+"""One clone with everything in its spec: hardware, disk, NICs, identity, boot data. Pure.
 
 Nothing is left to a second task, so that a crash in between can leave no half-made virtual machine behind.
 """
@@ -19,9 +18,7 @@ from vsphere_operator.vsphere.vmomi import vim
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*")
 GUESTINFO_LIMIT = 64 * 1024
-"""Bytes that a guestinfo value may have as the guest's RPC channel carries it; longer ones are cut off
-silently.
-"""
+"""Bytes of a guestinfo value that reach the guest; longer ones are cut off silently."""
 VMX_LIMIT = 1024 * 1024 - 64 * 1024
 """Bytes that all extraConfig together may have: a VMX file ends at about 1 MiB and has other lines, too."""
 _IDE_SLOTS, _SATA_SLOTS = 2, 30
@@ -70,9 +67,7 @@ class CloneRequest:
 
 
 def build(request: CloneRequest, stub: Any = None) -> Any:
-    """The `VirtualMachineCloneSpec`. `VSphereError` (terminal) when the template cannot become what is asked
-    for.
-    """
+    """The `VirtualMachineCloneSpec`; a terminal `VSphereError` when the template does not fit."""
     details = request.template_details
     if not details.config_ready:
         raise invalid(
@@ -195,9 +190,7 @@ def _nic_backing(network: NetworkRef, stub: Any) -> Any:
 
 
 def cdrom_changes(details: VmDetails) -> list[Any]:
-    """What adds an empty CD-ROM drive, and a controller for it where no free slot is; nothing if there is a
-    drive.
-    """
+    """What adds an empty CD-ROM drive, and a controller if no slot is free; nothing if there is one."""
     if details.cdroms:
         return []
     free = _free_controller(details.controllers)
@@ -315,9 +308,7 @@ def _device_change(operation: str, device: Any) -> Any:
 
 
 def detach(disks: tuple[Disk, ...], change_version: str | None) -> Any:
-    """A reconfigure that takes disks off a VM and keeps their files; refused by vCenter if the VM changed
-    since.
-    """
+    """A reconfigure that takes disks off a VM and keeps their files, unless the VM changed since."""
     return vim.vm.ConfigSpec(
         changeVersion=change_version,
         # No fileOperation: with `destroy` the file would go as well.

@@ -64,9 +64,7 @@ class Endpoint:
         return f"https://{self.authority}"
 
     def tls_context(self) -> ssl.SSLContext:
-        """A context of its own for each connection pool; `ssl.SSLError` when the bundle holds no
-        certificate.
-        """
+        """A new context; `ssl.SSLError` when the bundle holds no certificate."""
         context = ssl.create_default_context(cadata=self.ca_bundle or None)
         if self.allow_insecure:
             context.check_hostname = False

@@ -1,5 +1,4 @@
-"""One table: what vCenter, its Automation API or the way there says -> class, delay, condition reason, words
-to act on.
+"""One table: what vCenter or the way there says -> class, delay, condition reason, words to act on.
 
 Types decide, never the localized text: that differs between languages and releases. Wrappers are opened
 first.
@@ -74,9 +73,7 @@ class Row:
 
 _SOON, _LATER, _RARELY = 5.0, 30.0, 300.0
 REJECTED_LOGIN_PAUSE = 900.0
-"""Seconds between two tries of a refused password: a directory that counts failures must not lock the user
-out.
-"""
+"""Seconds between two tries of a refused password: directories lock users who fail too often."""
 
 _C = FaultClass
 
@@ -326,9 +323,7 @@ def from_automation(error: Any) -> Fault:
 
 
 def from_transport(error: BaseException, *, where: str, mutating: bool = False) -> Fault:
-    """The fault of a connection to `where` (host:port). For a mutating call it says that the outcome is not
-    known.
-    """
+    """The fault of a connection to `where`, `host:port`. After a change the outcome is not known."""
     doubt = (
         " Whether the last change was carried out is not known; it is looked at before anything is repeated."
     )
@@ -356,7 +351,7 @@ def from_transport(error: BaseException, *, where: str, mutating: bool = False) 
         if isinstance(cause, TimeoutError):
             words = f"{where} did not answer in time."
             return Fault(_C.UNREACHABLE, "TimedOut", words + tail, _LATER, kind)
-    if isinstance(error, http.client.HTTPException) and error.args:
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError) and error.args:
         return Fault(
             _C.UNREACHABLE,
             "HTTPError",
@@ -440,9 +435,7 @@ def _quote(text: str) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it wraps: requests and urllib3 put the socket's error into args, reason or
-    context.
-    """
+    """The error and what it wraps: requests puts the socket's error into args, reason or context."""
     seen: set[int] = set()
     queue: list[Any] = [error]
     while queue:

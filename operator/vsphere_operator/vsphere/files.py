@@ -1,6 +1,4 @@
-"""Datastore files: uploaded and measured through vCenter's `/folder` address with the SOAP session's
-cookie.
-"""
+"""Datastore files, through vCenter's `/folder` address with the SOAP session's cookie."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _DATASTORE_PATH = re.compile(r"\[(?P<datastore>[^\]]+)\] ?(?P<path>.+)")
 
 
 def split(datastore_path: str) -> tuple[str, str]:
-    """`[LocalDS_0] dir/file.iso` -> (`LocalDS_0`, `dir/file.iso`). A terminal `VSphereError` for anything
-    else.
-    """
+    """`[LocalDS_0] dir/file.iso` -> (`LocalDS_0`, `dir/file.iso`). Else a terminal `VSphereError`."""
     match = _DATASTORE_PATH.fullmatch(datastore_path)
     if match is None or ".." in match["path"].split("/"):
         raise invalid(
@@ -40,8 +36,7 @@ class Files:
         self._tls: ssl.SSLContext | None = None
 
     async def upload(self, datacenter: str, datastore: str, path: str, data: bytes, *, op_id: str) -> None:
-        """Write a file, replacing one of the same name. `datacenter` is its inventory path without the first
-        slash.
+        """Write a file. `datacenter` is the datacenter's inventory path without the first slash.
 
         The directory has to exist. Repeating an upload harms nothing, so it is tried anew after a lost
         session.

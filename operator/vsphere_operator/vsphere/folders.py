@@ -1,6 +1,4 @@
-"""Operations on VM folders. A folder carries no mark: who made it is known from its MoRef, recorded
-elsewhere.
-"""
+"""Operations on VM folders. A folder carries no mark: its recorded MoRef tells who made it."""
 
 from __future__ import annotations
 

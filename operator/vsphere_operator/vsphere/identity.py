@@ -1,6 +1,4 @@
-"""The instanceUuid of a machine's VM, derived and never stored: whoever knows the Machine's portable id
-finds its VM.
-"""
+"""The instanceUuid of a machine's VM, derived and never stored: the portable id finds the VM."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ def instance_uuid(machine_id: str) -> str:
 
 
 def may_be_ours(candidate: str) -> bool:
-    """Whether a VM's instanceUuid has the form of ours (version 5), which those that vCenter draws seldom
-    have.
+    """Whether an instanceUuid has the form of ours, version 5, as few that vCenter draws have.
 
     Only a hint which VMs deserve a closer look: it proves nothing.
     """

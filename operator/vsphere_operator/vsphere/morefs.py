@@ -1,6 +1,4 @@
-"""Managed object references as plain strings, `VirtualMachine:vm-42`: they compare, hash, print and fit into
-a status.
-"""
+"""Managed object references as plain strings, `VirtualMachine:vm-42`: they hash and fit into a status."""
 
 from __future__ import annotations
 

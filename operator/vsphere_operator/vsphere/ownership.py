@@ -19,9 +19,7 @@ MACHINE = PREFIX + "machine"
 NAME = PREFIX + "name"
 INSTANCE_UUID = PREFIX + "instance-uuid"
 KEYS = (INSTALLATION, CLUSTER, MACHINE, NAME, INSTANCE_UUID)
-"""The `extraConfig` keys of a mark. Not `guestinfo.*`, which the guest can write; letters, digits, dots,
-hyphens only.
-"""
+"""The `extraConfig` keys of a mark. Not `guestinfo.*`, which the guest can write."""
 
 
 @dataclass(frozen=True, slots=True)

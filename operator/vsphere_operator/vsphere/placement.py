@@ -19,9 +19,7 @@ def compute_cluster_of(inventory: Inventory, vm: VmEntity) -> ComputeCluster | N
 
 
 def choose_host(vm: VmEntity, hosts: Iterable[Host], running: Counter[MoRef]) -> MoRef | None:
-    """The usable host with the fewest running VMs; the VM's present host wins a tie. `None`: no host is
-    usable.
-    """
+    """The usable host with the fewest running VMs, in a tie the VM's own; `None`: none is usable."""
     usable = [host for host in hosts if _can_run(host, vm)]
     if not usable:
         return None

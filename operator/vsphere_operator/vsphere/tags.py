@@ -207,17 +207,11 @@ class Tags:
         self._categories.remember(category, self._clock() + POSITIVE_SECONDS)
         return category
 
-    async def create_tag(
-        self, category_id: str, name: str, description: str, *, op_id: str, tag_id: str | None = None
-    ) -> Tag:
-        """Make a tag. `CONFLICT` when the name is taken. `tag_id` asks for an id of our choice (vSphere
-        6.7).
-        """
+    async def create_tag(self, category_id: str, name: str, description: str, *, op_id: str) -> Tag:
+        """Make a tag. `CONFLICT` when the name is taken."""
 
         def create(service: Any) -> str:
-            spec = service.CreateSpec(
-                name=name, description=description, category_id=category_id, tag_id=tag_id
-            )
+            spec = service.CreateSpec(name=name, description=description, category_id=category_id)
             return str(service.create(spec))
 
         names = self._tags.setdefault(category_id, _Names[Tag]())
@@ -259,21 +253,21 @@ class Tags:
         if not tag_ids:
             return
         for ids in _batches(tag_ids):
-            result = await self._sdk(
-                "TagAssociation",
-                partial(_change, method, moref, ids),
-                op_id,
-                mutating=True,
-            )
+            try:
+                result = await self._sdk(
+                    "TagAssociation", partial(_change, method, moref, ids), op_id, mutating=True
+                )
+            except VSphereError as error:
+                if error.fault.kind == "vapi.NotFound":
+                    self.invalidate()
+                raise
             # A batch answers with success and tells its failures in the result only.
             if not result.success:
                 self.invalidate()
                 raise VSphereError(_batch_fault(result, done, moref))
 
     async def attached(self, objects: Sequence[MoRef], *, op_id: str) -> dict[MoRef, list[str]]:
-        """The ids of the tags on each object, 2,000 objects a call. Objects without tags have an empty
-        list.
-        """
+        """The ids of the tags on each object, 2,000 objects a call. Without tags: an empty list."""
         found: dict[MoRef, list[str]] = {moref: [] for moref in objects}
         for part in _batches(objects):
             answers = await self._sdk(

@@ -47,9 +47,7 @@ TaskState: TypeAlias = Running | Succeeded | Failed | Forgotten
 
 @dataclass(frozen=True, slots=True)
 class PowerOnResult:
-    """What a power-on of several VMs came to: one task a VM that was tried, one fault for each that was
-    not.
-    """
+    """What a power-on of several VMs came to: a task for each that was tried, else a fault."""
 
     attempted: tuple[tuple[MoRef, TaskRef | None], ...] = ()
     not_attempted: tuple[tuple[MoRef, Fault], ...] = ()
@@ -150,9 +148,7 @@ class Tasks:
                     self.unfollow(child)
 
     def state(self, ref: TaskRef) -> TaskState | None:
-        """What is known of a followed task; `None` until the watch has told. A power-on counts its sub-tasks
-        in.
-        """
+        """What is known of a followed task; `None` until told. A power-on counts its sub-tasks in."""
         entry = self._followed.get(ref)
         if entry is None:
             return None
@@ -185,9 +181,7 @@ class Tasks:
     # By the watch only
 
     def apply_recent(self, updates: Iterable[tuple[TaskRef, TaskInfo | None]]) -> list[Change]:
-        """Take over what the watch saw; `None`: no longer among the recent ones. Returns the ends of
-        followed ones.
-        """
+        """Take over what the watch saw; `None`: not recent any more. Returns the followed ends."""
         told: list[tuple[TaskRef, TaskInfo | None]] = []
         for ref, task in updates:
             if task is not None:

@@ -1,6 +1,4 @@
-"""The vCenters that this process talks to: one connection a (endpoint, credential version), shared by all
-clusters.
-"""
+"""The vCenters that this process talks to: one connection a credential version, shared by all."""
 
 from __future__ import annotations
 
@@ -70,9 +68,7 @@ ConnectionState: TypeAlias = Connecting | Connected | Unavailable
 
 
 class VCenter:
-    """One vCenter as one user. Reads are attributes and never block; operations are `async` and raise
-    `VSphereError`.
-    """
+    """One vCenter as one user. Reads never block; operations are `async` and raise `VSphereError`."""
 
     def __init__(
         self,
@@ -225,9 +221,7 @@ class VCenters:
         return iter(list(self._pool.values()))
 
     def get(self, endpoint: Endpoint, credentials: Credentials) -> VCenter:
-        """The connection of these credentials. Never blocks: the first time it begins to connect in its
-        threads.
-        """
+        """The connection of these credentials. Never blocks: a new one connects in its own threads."""
         key = (endpoint, credentials)
         found = self._pool.get(key) or self._bring_back(key)
         if found is None:
@@ -282,9 +276,7 @@ class VCenters:
         return None
 
     def retain(self, in_use: set[VCenterId]) -> None:
-        """Let go of all others: no more changes from them, and a logout once what runs there had time to
-        end.
-        """
+        """Let go of all others: no more changes from them, and a logout when what runs there had time."""
         for key, vcenter in list(self._pool.items()):
             if vcenter.id in in_use:
                 continue

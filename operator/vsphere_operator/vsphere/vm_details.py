@@ -44,9 +44,7 @@ GIB = 1024 * _MIB
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A virtual disk. `files` is its chain, its own file first, then what it is based on (linked clone,
-    snapshot).
-    """
+    """A virtual disk. `files` is its chain: its own file first, then what it is based on."""
 
     key: int
     controller_key: int
@@ -69,9 +67,7 @@ class Nic:
     key: int
     mac: str | None
     network: MoRef | None
-    """The standard network, the distributed port group (`DistributedVirtualPortgroup:<key>`), or neither
-    known.
-    """
+    """The standard network or the distributed port group; `None` for other backings."""
     device: Any = field(default=None, repr=False, compare=False)
 
 
@@ -119,9 +115,7 @@ class VApp:
 
 @dataclass(frozen=True, slots=True)
 class VmDetails:
-    """One look at a VM. While it is being cloned `config` is unset: `config_ready` is False, and nothing is
-    decided.
-    """
+    """One look at a VM. `config_ready` is False while it is being cloned: then nothing is decided."""
 
     moref: MoRef
     name: str
@@ -156,9 +150,7 @@ class VmDetails:
 
     @property
     def directory(self) -> str | None:
-        """`[datastore] directory` in which the VM really lives (an object id on vSAN, the old name after a
-        rename).
-        """
+        """`[datastore] directory` in which the VM really lives: not always one of its name."""
         return self.vm_path_name.rpartition("/")[0] if self.vm_path_name else None
 
     @property

@@ -1,6 +1,4 @@
-"""What we use of pyVmomi, in one place and taken as untyped: its stubs leave most functions without
-annotations.
-"""
+"""What we use of pyVmomi, taken as untyped: its stubs annotate only half of it."""
 
 from __future__ import annotations
 

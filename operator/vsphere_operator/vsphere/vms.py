@@ -29,9 +29,7 @@ class VirtualMachines:
         self._instance_uuid = instance_uuid
 
     async def read(self, moref: MoRef, *, op_id: str) -> Answer[VmDetails]:
-        """Everything that decisions about this VM need, read now, in one call. Never raises
-        `VSphereError`.
-        """
+        """All that decisions about this VM need, read now, in one call. Never raises `VSphereError`."""
 
         async def reading() -> VmDetails:
             found = await self._calls.soap(
@@ -68,9 +66,7 @@ class VirtualMachines:
         return await self._reconfigure(details, clone_spec.eject_iso(details), op_id)
 
     async def detach_disks(self, details: VmDetails, keys: Iterable[int], *, op_id: str) -> TaskRef:
-        """Take disks off the VM and keep their files; a `CONFLICT` fault if the VM changed since it was
-        read.
-        """
+        """Take disks off the VM and keep their files; a `CONFLICT` if the VM changed since it was read."""
         wanted = set(keys)
         disks = tuple(disk for disk in details.disks if disk.key in wanted)
         if {disk.key for disk in disks} != wanted:

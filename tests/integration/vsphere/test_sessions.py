@@ -11,6 +11,7 @@ import pytest
 from testbed.harness import VCenter as Double
 from tests.integration.vsphere.conftest import becomes, sessions
 from vsphere_operator.vsphere import calls
+from vsphere_operator.vsphere.answers import Absent
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory import Change, Datacenter
@@ -85,6 +86,15 @@ async def test_the_automation_api_is_verified_too(
     fault = getattr(answer, "fault", None)
     assert fault is not None
     assert fault.fault_class is FaultClass.UNTRUSTED
+
+
+async def test_no_proxy_of_the_environment_hears_of_the_automation_api(
+    pool: VCenters, endpoint: Endpoint, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert isinstance(await pool.get(endpoint, credentials).tags.category("x", op_id="test"), Absent)
 
 
 async def test_insecure_has_to_be_asked_for(pool: VCenters, double: Double, credentials: Credentials) -> None:
@@ -250,3 +260,33 @@ def _vm_folder(vcenter: VCenter) -> MoRef:
     assert isinstance(datacenter, Datacenter)
     assert datacenter.vm_folder is not None
     return datacenter.vm_folder
+
+
+class Durations:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+
+    def observe_call(self, *, vcenter: str, api: str, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.seen.append((vcenter, api, outcome))
+
+
+async def test_every_call_is_counted_with_its_outcome(endpoint: Endpoint, credentials: Credentials) -> None:
+    metrics = Durations()
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test", metrics=metrics)
+    try:
+        vcenter = pool.get(endpoint, credentials)
+        await becomes(lambda: vcenter.ready)
+        await vcenter.folders.create(_vm_folder(vcenter), "x", op_id="test")
+        with pytest.raises(VSphereError):
+            await vcenter.folders.create(_vm_folder(vcenter), "x", op_id="test")
+        await vcenter.tags.category("x", op_id="test")
+        await vcenter.files.size_fresh("[LocalDS_0] x/y.iso", datacenter="DC0", op_id="test")
+    finally:
+        await pool.close()
+    assert metrics.seen == [
+        ("127.0.0.1", "soap", "ok"),
+        ("127.0.0.1", "soap", "NameTaken"),
+        ("127.0.0.1", "automation", "ok"),
+        ("127.0.0.1", "files", "FileNotFound"),
+    ]

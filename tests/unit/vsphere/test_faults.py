@@ -157,7 +157,7 @@ def test_an_automation_fault_has_a_class_and_a_reason(
         (socket.gaierror(-2, "Name or service not known"), C.UNREACHABLE, "NameNotResolved"),
         (TimeoutError("timed out"), C.UNREACHABLE, "TimedOut"),
         (http.client.HTTPException("503 Service Unavailable"), C.UNREACHABLE, "HTTPError"),
-        (http.client.RemoteDisconnected("gone"), C.UNREACHABLE, "HTTPError"),
+        (http.client.RemoteDisconnected("gone"), C.UNREACHABLE, "ConnectionFailed"),
         (ConnectionResetError(104, "reset"), C.UNREACHABLE, "ConnectionFailed"),
         (ssl.SSLCertVerificationError(1, "self-signed certificate"), C.UNTRUSTED, "CertificateUntrusted"),
         (requests.ConnectionError(ssl.SSLCertVerificationError(1, "x")), C.UNTRUSTED, "CertificateUntrusted"),

@@ -11,9 +11,7 @@ from vsphere_operator.vsphere.morefs import MoRef
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """Any inventory object. `name` is as people know it (`a/b`, not `a%2fb`); `None` when it may not be
-    read.
-    """
+    """Any inventory object. `name` is as people know it, `a/b`; `None` when it may not be read."""
 
     moref: MoRef
     name: str | None = None
@@ -62,9 +60,7 @@ class VmEntity(Entity):
     extra_config: Mapping[str, str] = field(default_factory=dict)
     """The ownership marks (`ownership.KEYS`) and nothing else."""
     marks_read: bool = False
-    """Whether the marks have been looked for: until then none is known, which does not say that there is
-    none.
-    """
+    """Whether the marks have been looked for; before, none known does not mean none there."""
 
     @property
     def config_ready(self) -> bool:
@@ -147,9 +143,7 @@ class ResourcePool(Entity):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that the watch saw. `state`: the connection or `synced` changed; `task`: a followed task
-    ended.
-    """
+    """What the watch saw. `state`: the connection or `synced` changed; `task`: a followed task ended."""
 
     kind: Literal["entered", "changed", "left", "state", "task"]
     moref: MoRef | None = None

@@ -227,9 +227,7 @@ _TYPES: dict[str, Any] = {
 
 
 def view_types() -> list[Any]:
-    """The types of a container view. Subtypes come with their base: folders bring StoragePods, networks port
-    groups.
-    """
+    """The types of a container view; subtypes (StoragePods, port groups) come with their base."""
     bases = ("Folder", "Datacenter", "VirtualMachine", "Datastore", "Network", "DistributedVirtualSwitch",
              "ComputeResource", "HostSystem", "ResourcePool")  # fmt: skip
     return [_TYPES[kind] for kind in bases]

@@ -49,9 +49,7 @@ _DEPTH = 64
 
 
 class Inventory:
-    """What this user can see in one vCenter. Absence here is *not seen*: a proof needs a fresh look at the
-    MoRef.
-    """
+    """What this user can see in one vCenter. Absence here is *not seen*, no proof."""
 
     def __init__(self) -> None:
         self.synced = False
@@ -143,9 +141,7 @@ class Inventory:
         return "the vCenter inventory has not been read yet"
 
     def find(self, kind: Kind, name: str, *, datacenter: MoRef | None = None) -> list[Entity]:
-        """All of one kind with this name in a datacenter. `Network` finds port groups and opaque networks,
-        too.
-        """
+        """All of one kind with this name in a datacenter. `Network` finds port groups, too."""
         wanted = _kind(kind)
         named = (self._entities[m] for m in self._by_name.get(name, ()))
         return [e for e in named if isinstance(e, wanted) and self._within(e, datacenter)]
@@ -273,9 +269,7 @@ class Inventory:
     # Writing, by the watch only
 
     def apply(self, updates: Sequence[tuple[MoRef, Entity | None]]) -> list[Change]:
-        """Take over what the watch decoded; `None` means that the object left. Returns what really
-        changed.
-        """
+        """Take over what the watch decoded; `None`: it left. Returns what really changed."""
         changes: list[Change] = []
         for moref, new in updates:
             old = self._entities.get(moref)

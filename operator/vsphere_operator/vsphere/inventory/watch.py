@@ -1,5 +1,4 @@
-"""One thread a vCenter: logs in, reads everything once, then waits for changes; decodes, and hands over to
-the loop.
+"""One thread a vCenter: logs in, reads everything once, waits for changes, decodes, hands over.
 
 It owns the connection's life: whatever goes wrong is told as a fault and tried again, and a lost session
 means a full read that only reports what is different.
@@ -307,9 +306,7 @@ class Watch:
         return entity
 
     def _as_before(self, vm: VmEntity) -> VmEntity:
-        """In a full read what the last close look gave holds until the next: else every VM would seem to
-        change twice.
-        """
+        """In a full read the last close look holds until the next: else each VM seems to change twice."""
         old = self._before.get(vm.moref)
         if old is None or old.instance_uuid != vm.instance_uuid:
             return vm

@@ -1,3 +1,1 @@
-"""Sessions with a vCenter: one SOAP and one Automation API login a credential version, shared by
-everything.
-"""
+"""Sessions with a vCenter: one SOAP and one Automation API login, shared by everything."""

@@ -1,5 +1,4 @@
-"""The Automation API session, through the official SDK: one login, our TLS settings, time limits on every
-request.
+"""The Automation API session, through the official SDK: one login, our TLS settings, time limits.
 
 The SDK is imported at first use, in a worker thread: it takes half a second and 33 MB, and only tags need it.
 """
@@ -43,9 +42,7 @@ class Automation:
         self._closed = False
 
     def call(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
-        """Run `function(stub_configuration)`; logs in at first use, and again only when the session is
-        gone.
-        """
+        """Run `function(stub_configuration)`; logs in at first use, and when the session is gone."""
         _operation.op_id = op_id
         try:
             stubs, generation = self._open()
@@ -188,9 +185,7 @@ def _http_session(endpoint: Endpoint) -> requests.Session:
 
 
 class _TlsAdapter(HTTPAdapter):
-    """Lets our SSL context alone decide about certificates; requests would add its own list of
-    authorities.
-    """
+    """Lets our SSL context alone decide: requests would add its own list of authorities."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context

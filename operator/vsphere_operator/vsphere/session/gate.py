@@ -30,8 +30,7 @@ class LoginGate:
         self._doors: dict[tuple[str, str], _Door] = {}
 
     def attempt(self, endpoint: Endpoint, credentials: Credentials, login: Callable[[], R]) -> R:
-        """Run `login` unless these credentials were refused in the last 15 minutes; then raise that refusal
-        again.
+        """Run `login`, or raise the refusal of the last 15 minutes again if there was one.
 
         Two threads never try the same pair at once: the second waits for the first one's answer.
         """

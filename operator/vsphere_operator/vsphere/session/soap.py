@@ -37,9 +37,7 @@ TRANSPORT_ERRORS = (OSError, http.client.HTTPException, ExpatError)
 
 
 class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is untyped
-    """A connection pool with separate limits for connecting and reading, that can be cut off from another
-    thread.
-    """
+    """A connection pool with limits for connecting and reading; another thread can cut it off."""
 
     def __init__(self, endpoint: Endpoint, *, user_agent: str, read_timeout: float, pool_size: int) -> None:
         super().__init__(
@@ -91,9 +89,7 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
 
 
 def _was_dropped(connection: Any) -> bool:
-    """Whether the server closed an idle connection: then it has something (its end) to read before we
-    asked.
-    """
+    """Whether the server closed an idle connection: then its end can be read before we asked."""
     if connection.sock is None:
         return False
     with contextlib.suppress(OSError, ValueError):
@@ -103,9 +99,7 @@ def _was_dropped(connection: Any) -> bool:
 
 
 class SoapSession:
-    """One login of one user at one vCenter. Safe for threads; every method may block within its time
-    limits.
-    """
+    """One login of one user at one vCenter. Safe for threads; methods block within their limits."""
 
     def __init__(
         self,
@@ -174,9 +168,7 @@ class SoapSession:
         )
 
     def waiting_stub(self, read_timeout: float) -> TimedStub:
-        """A stub on the same session with its own connection and a longer read limit, for one waiting
-        thread.
-        """
+        """A stub on this session with a connection and a read limit of its own, for one waiting thread."""
         self.open()
         stub = self._new_stub(read_timeout, 1)
         stub.cookie = self.cookie
@@ -193,9 +185,7 @@ class SoapSession:
         return kind(morefs.id_of(moref), stub or self._stub)
 
     def call(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
-        """Run `function(content)`; its calls carry the opID. `VSphereError` is all that it raises for
-        vCenter's part.
-        """
+        """Run `function(content)`; its calls carry the opID, their faults come as `VSphereError`."""
         with operation_id(op_id):
             content, generation = self._opened()
             try:
@@ -251,9 +241,7 @@ class SoapSession:
 
 @contextlib.contextmanager
 def operation_id(op_id: str) -> Iterator[None]:
-    """Name this thread's calls in vCenter's logs. pyVmomi keeps the context by thread, so it must not stay
-    behind.
-    """
+    """Name this thread's calls in vCenter's logs. pyVmomi keeps it by thread: it must not stay."""
     context = get_request_context()
     context["operationID"] = op_id
     try:
