@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import signal
@@ -94,14 +93,16 @@ class VCenters(Protocol):
 
 def connect_vcenters(**ports: Any) -> VCenters:
     """The real vCenters, imported only when the operator runs."""
-    made: VCenters = importlib.import_module("vsphere_operator.vsphere.vcenters").VCenters(**ports)
-    return made
+    from vsphere_operator.vsphere import vcenters
+
+    return vcenters.VCenters(**ports)
 
 
 def build_controllers(**ports: Any) -> Controllers:
     """The real controllers."""
-    made: Controllers = importlib.import_module("vsphere_operator.controllers.registry").build(**ports)
-    return made
+    from vsphere_operator.controllers import registry
+
+    return registry.build(**ports)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,11 @@ class Inbox:
     def _take(self) -> None:
         until = time.monotonic() + SLICE
         while self._events and time.monotonic() < until:
-            self._sink(*self._events.popleft())
+            event_type, obj = self._events.popleft()
+            try:
+                self._sink(event_type, obj)
+            except Exception:  # one odd object must not make us deaf
+                logger.exception("cannot take over an event of %s", obj.get("kind"))
         self._scheduled = False
         # An event that came just before that line found it scheduled: looked for after it, none is left behind.
         if self._events:

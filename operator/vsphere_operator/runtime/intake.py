@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +10,8 @@ from .engine import Engine
 from .keys import Key, Object, key_of
 from .queue import Priority
 from .store import Changed, Store
+
+logger = logging.getLogger(__name__)
 
 Router = Callable[[str, Object | None, Object | None], Iterable[Key]]
 """(kind, old, new) -> the keys that have to look at this change, the object's own included."""
@@ -44,5 +47,11 @@ class Intake:
         return count
 
     def _route(self, change: Changed) -> None:
-        for key in self._router(change.key.kind, change.old, change.new):
+        # A router that fails on one object must neither stop the intake nor undo what the store has taken over.
+        try:
+            keys = list(self._router(change.key.kind, change.old, change.new))
+        except Exception:
+            logger.exception("cannot tell whom a change of %s concerns", change.key)
+            keys = [change.key]
+        for key in keys:
             self._engine.enqueue(key)

@@ -6,6 +6,8 @@ import time
 from itertools import islice
 from typing import Any
 
+import pytest
+
 from vsphere_operator.handlers.watching import SLICE, Backoffs, Inbox, _settings
 
 
@@ -63,3 +65,21 @@ async def test_a_flood_of_events_lets_others_in_between() -> None:
         await asyncio.sleep(0)
         turns += 1
     assert turns >= 100 * 0.002 / SLICE / 2
+
+
+async def test_an_event_that_cannot_be_taken_over_does_not_make_deaf_for_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done = asyncio.Event()
+
+    def sink(_: str | None, obj: dict[str, Any]) -> None:
+        if obj["odd"]:
+            raise ValueError("no name")
+        done.set()
+
+    inbox = Inbox(asyncio.get_running_loop(), sink)
+    inbox.put("ADDED", {"odd": True, "kind": "Machine"})
+    await asyncio.sleep(0)
+    inbox.put("ADDED", {"odd": False, "kind": "Machine"})
+    await asyncio.wait_for(done.wait(), 5)
+    assert "event of Machine" in caplog.text

@@ -108,3 +108,18 @@ def test_a_resync_looks_at_every_object_of_the_kinds_it_names() -> None:
         assert bench.queued() == {MACHINE, Key("Machine", "team", "two")}
 
     run_virtually(scenario())
+
+
+def test_a_router_that_fails_still_wakes_the_object_itself() -> None:
+    def broken(kind: str, old: Object | None, new: Object | None) -> Iterable[Key]:
+        yield OWNER
+        raise KeyError("spec")
+
+    async def scenario() -> None:
+        store, queue = Store(), WorkQueue()
+        engine = Engine(queue, [Idle("Machine"), Idle("Cluster")])
+        Intake(store, engine, broken).observe("ADDED", an_object())
+        assert store.get(MACHINE) is not None
+        assert queue.pop() == MACHINE
+
+    run_virtually(scenario())

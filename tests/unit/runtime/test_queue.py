@@ -178,13 +178,17 @@ class QueueMachine(RuleBasedStateMachine):
         self.due: dict[Key, float] = {}
 
     def take(self) -> Key | None:
+        for key in [key for key, due in self.due.items() if due <= self.clock.now]:
+            del self.due[key]  # its time has come: from now on it is owed like what was added
+            self.owed.add(key)
+        return self.popped()
+
+    def popped(self) -> Key | None:
         key = self.queue.pop()
         if key is not None:
             assert key not in self.working, "a key is worked on twice at once"
             self.working.append(key)
             self.owed.discard(key)
-            if self.due.get(key, float("inf")) <= self.clock.now:
-                del self.due[key]
         return key
 
     @rule(key=st.sampled_from(KEYS), priority=st.sampled_from(Priority))
@@ -234,5 +238,5 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.delayed == 0
 
 
-QueueMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 TestAnyInterleaving = QueueMachine.TestCase
