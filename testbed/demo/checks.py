@@ -11,9 +11,7 @@ from typing import Any
 
 from testbed.demo.comparison import State, differences, disturbed, summary
 from testbed.demo.picture import Check, Picture
-from testbed.demo.vcenter_view import IMAGE, VCenterView, Vm
-
-_IGNITION = "guestinfo.ignition.config.data"
+from testbed.demo.vcenter_view import IGNITION, IMAGE, VCenterView, Vm
 
 
 def folder(view: VCenterView, path: str, tags: Collection[str]) -> list[Check]:
@@ -59,7 +57,7 @@ def ignition(state: Mapping[str, Any], vms: Sequence[Vm]) -> Check:
 
 
 def _is_ignition(extra: Mapping[str, str], name: str) -> bool:
-    value, encoding = extra.get(_IGNITION, ""), extra.get(f"{_IGNITION}.encoding", "")
+    value, encoding = extra.get(IGNITION, ""), extra.get(f"{IGNITION}.encoding", "")
     try:
         content = value.encode()
         if "base64" in encoding:

@@ -105,7 +105,7 @@ class _Outcome:
             for check in self.checks:
                 print(check.line)
             sys.stdout.flush()
-            for words in filter(None, (self.error, self.log_words)):
+            for words in filter(None, (self.log_words, self.error)):
                 print(words, file=sys.stderr, flush=True)
             if self.started:
                 print(
@@ -125,6 +125,7 @@ def _run(options: argparse.Namespace, outcome: _Outcome) -> int:
         manifests = samples.load(ROOT / "deploy" / "samples")
         passwords = {user: secrets.token_urlsafe(18) for user in samples.users(manifests)}
         ensure_binaries(show_progress)
+        outcome.started = True
         _say(started, "starting the test bed: a vCenter double and two Kubernetes APIs")
         bed = _test_bed(stack, options, passwords)
         return _play(stack, options, bed, manifests, passwords, started, outcome)
@@ -158,7 +159,6 @@ def _play(
     started: float,
     outcome: _Outcome,
 ) -> int:
-    outcome.started = True
     vcenter = bed.info.vcenter
     endpoint = samples.Endpoint(vcenter.url, vcenter.ca_file.read_text())
     complete = samples.completed(manifests, endpoint=endpoint, passwords=passwords)

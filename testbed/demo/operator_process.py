@@ -46,7 +46,7 @@ class Operator:
         self.child.stop(_STOP_SECONDS)
         return int(self.child.process.returncode)
 
-    def tail(self, lines: int = 25) -> str:
+    def tail(self, lines: int = 12) -> str:
         """Return the end of its log."""
         return self.child.last_words(lines)
 

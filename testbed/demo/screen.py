@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _TELLING = {"Seed", "Cluster", "Machine"}
 """Kinds whose messages are shown; those of their owners say the same in general."""
 _TROUBLE = {"Failed", "Stalled"}
 _GIB = 2**30
+_FONT = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)
+"""How Rich fetches a font from the network: the reader's own monospaced one will do."""
 _HEAD = 1
 _BODY = 12
 """Lines that both sides get at least, before the lines below are cut."""
@@ -46,8 +49,10 @@ class LiveScreen:
         self._live.stop()
 
 
-def save_capture(file: Path, picture: Picture, caption: Caption, width: int = 104, height: int = 25) -> None:
-    """Write a picture as an SVG file. Raises OSError."""
+def save_capture(file: Path, picture: Picture, caption: Caption, width: int = 100) -> None:
+    """Write a picture, as high as it needs to be, as an SVG file. Raises OSError."""
+    body = max(len(_objects(picture.rows, width // 2, 99)), len(_vcenter(picture.vcenter, width // 2)))
+    height = _HEAD + 1 + body + 1 + len(_footer(caption, width, 99))
     with Path("/dev/null").open("w") as nowhere:
         console = Console(
             record=True,
@@ -59,7 +64,7 @@ def save_capture(file: Path, picture: Picture, caption: Caption, width: int = 10
         )
         console.print(render(picture, caption, width, height), height=height)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(console.export_svg(title="make demo"))
+        file.write_text(_FONT.sub("", console.export_svg(title="make demo")))
 
 
 def render(picture: Picture, caption: Caption, width: int, height: int) -> Layout:
@@ -122,7 +127,7 @@ def _objects(rows: Sequence[Row], width: int, room: int) -> list[RenderableType]
     for row in rows:
         lines.append(_object(row, width))
         if row in telling:
-            lines.append(_cropped(f"{' ' * (_INDENT[row.kind] + 1)}{row.message}", width, "dim"))
+            lines.append(_cropped(_indented(_INDENT[row.kind] + 1, row.message, "dim"), width))
     return lines or [Text("nothing yet", "dim")]
 
 
@@ -131,7 +136,7 @@ def _object(row: Row, width: int) -> Text:
     word = Text(row.counts if row.kind == "MachineSet" else row.word, _style(row))
     word.truncate(max(12, width - 26), overflow="ellipsis")
     name = f"{_NAMES[row.kind]} {row.name}" if row.kind in _NAMES else row.name
-    return _line(Text(" " * _INDENT[row.kind] + name, "bold" if row.kind == "Cluster" else ""), word, width)
+    return _line(_indented(_INDENT[row.kind], name, "bold" if row.kind == "Cluster" else ""), word, width)
 
 
 def _style(row: Row) -> str:
@@ -145,13 +150,13 @@ def _style(row: Row) -> str:
 def _vcenter(view: VCenterView, width: int) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for folder in view.folders:
-        lines.append(_cropped(folder.path, width, "bold"))
+        lines.append(_cropped(Text(folder.path, "bold"), width))
         if folder.tags:
-            lines.append(_cropped(f" tags {', '.join(folder.tags)}", width, "blue"))
+            lines.append(_cropped(_indented(1, f"tags {', '.join(folder.tags)}", "blue"), width))
     for vm in view.vms:
         lines.append(_vm(vm, width, image_there=f"{vm.directory}/{IMAGE}" in view.images))
         if vm.tags:
-            lines.append(_cropped(f"   tags {', '.join(vm.tags)}", width, "blue"))
+            lines.append(_cropped(_indented(3, f"tags {', '.join(vm.tags)}", "blue"), width))
     if not lines:
         lines.append(Text("only what was there before", "dim"))
     images = _brief(view.images, len(view.vms))
@@ -159,9 +164,11 @@ def _vcenter(view: VCenterView, width: int) -> list[RenderableType]:
         free = f"{datastore.free / _GIB:,.1f} of {datastore.capacity / _GIB:,.0f} GiB free"
         lines.append(_line(Text(datastore.name), Text(free), width))
         here = f"[{datastore.name}] "
-        lines += [_cropped(f" {i.removeprefix(here)}", width, "cyan") for i in images if i.startswith(here)]
+        lines += [
+            _cropped(_indented(1, i.removeprefix(here), "cyan"), width) for i in images if i.startswith(here)
+        ]
     lines.append(_line(Text("operator's calls"), Text(f"{view.calls}, {view.tasks} tasks"), width))
-    lines += [_cropped(f"running: {task}", width, "yellow") for task in view.running]
+    lines += [_cropped(Text(f"running: {task}", "yellow"), width) for task in view.running]
     return lines
 
 
@@ -174,14 +181,23 @@ def _vm(vm: Vm, width: int, *, image_there: bool) -> Text:
     mark, style = ("●", "green") if vm.is_on else ("○", "yellow")
     power = {"poweredOn": "on", "poweredOff": "off", "": "cloning"}.get(vm.power, vm.power)
     facts = [vm.address or power, f"{vm.memory_mb / 1024:g}G" if vm.cpus else ""]
-    right = " ".join([fact for fact in facts if fact] + (["iso"] if image_there else []))
+    right = " ".join([fact for fact in facts if fact] + _boot_data(vm, image_there))
     return _line(Text.assemble((f"{mark} ", style), vm.name), Text(right, style), width)
 
 
-def _cropped(text: str, width: int, style: str = "") -> Text:
-    line = Text(text, style, no_wrap=True)
+def _boot_data(vm: Vm, image_there: bool) -> list[str]:
+    return ["iso"] * image_there + ["ign"] * vm.has_ignition
+
+
+def _cropped(line: Text, width: int) -> Text:
+    line.no_wrap = True
     line.truncate(width, overflow="ellipsis")
     return line
+
+
+def _indented(depth: int, text: str, style: str) -> Text:
+    # In a style of its own: some SVG viewers drop blanks at the start of a piece of text.
+    return Text.assemble((" " * depth, "dim italic"), (text, style))
 
 
 def _footer(caption: Caption, width: int, room: int) -> list[RenderableType]:

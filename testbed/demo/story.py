@@ -85,9 +85,9 @@ def stay_up(cast: Cast, kubeconfig: Path, *, kubectl: bool) -> None:
         lines = (*str(error).splitlines()[:4], *lines)
     while True:
         picture = cast.stage.tick()
-        ready = picture.all_ready
         behind = len(picture.laggards)
-        cast.stage.say("all is Ready" if ready else f"{behind} not Ready", done=ready, lines=lines)
+        words = f"{behind} not Ready" if behind else "all is Ready"
+        cast.stage.say(words, done=not behind, lines=lines)
 
 
 def go_on_to_the_end(cast: Cast) -> bool:

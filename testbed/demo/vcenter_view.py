@@ -11,6 +11,7 @@ from pyVmomi import vim
 from testbed.demo.vcenter_client import LIVE, Found, Reader, moref
 
 IMAGE = "cloud-init.iso"
+IGNITION = "guestinfo.ignition.config.data"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Vm:
     memory_mb: int = 0
     directory: str = ""
     image: str = ""
+    has_ignition: bool = False
     tags: tuple[str, ...] = ()
 
     @property
@@ -103,12 +105,12 @@ def look(reader: Reader, counter: CallCounter, known: frozenset[str]) -> VCenter
     ]
     tags = reader.tags(new) if new else {}
     counter.add(reader.control(counter.path))
-    files = reader.control("/state")["files"]
+    state = reader.control("/state")
     return VCenterView(
         folders=tuple(_folders(found, known, tags)),
-        vms=tuple(_vms(found, known, tags)),
+        vms=tuple(_vms(found, known, tags, with_ignition(state))),
         datastores=tuple(_datastores(found)),
-        images=images(files),
+        images=images(state["files"]),
         running=reader.running_tasks(),
         calls=counter.calls,
         tasks=counter.tasks,
@@ -120,6 +122,11 @@ def images(files: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     return tuple(
         sorted(f"[{ds}] {f}" for ds, paths in files.items() for f in paths if f.endswith(f"/{IMAGE}"))
     )
+
+
+def with_ignition(state: Mapping[str, Any]) -> frozenset[str]:
+    """Return the MoRefs of the VMs that have an Ignition configuration, by the double's GET /state."""
+    return frozenset(vm["object"] for vm in state["virtualMachines"] if vm["extraConfig"].get(IGNITION))
 
 
 def paths(found: Iterable[Found]) -> dict[str, str]:
@@ -146,14 +153,22 @@ def _folders(
     return sorted((Folder(f.moref, where[f.moref], tags.get(f.moref, ())) for f in new), key=lambda f: f.path)
 
 
-def _vms(found: Iterable[Found], known: frozenset[str], tags: Mapping[str, tuple[str, ...]]) -> Iterable[Vm]:
+def _vms(
+    found: Iterable[Found],
+    known: frozenset[str],
+    tags: Mapping[str, tuple[str, ...]],
+    ignited: frozenset[str],
+) -> Iterable[Vm]:
     everything = list(found)
     where = paths(everything)
     new = [f for f in everything if f.moref.startswith("VirtualMachine:") and f.moref not in known]
-    return sorted((_vm(f, where, tags.get(f.moref, ())) for f in new), key=lambda vm: vm.name)
+    return sorted(
+        (_vm(f, where, tags.get(f.moref, ()), ignited=f.moref in ignited) for f in new),
+        key=lambda vm: vm.name,
+    )
 
 
-def _vm(found: Found, where: Mapping[str, str], tags: tuple[str, ...]) -> Vm:
+def _vm(found: Found, where: Mapping[str, str], tags: tuple[str, ...], *, ignited: bool) -> Vm:
     values = found.values
     parent = values.get("parent")
     return Vm(
@@ -166,6 +181,7 @@ def _vm(found: Found, where: Mapping[str, str], tags: tuple[str, ...]) -> Vm:
         memory_mb=values.get("config.hardware.memoryMB", 0),
         directory=values.get("config.files.vmPathName", "").rpartition("/")[0],
         image=_image(values.get("config.hardware.device", ())),
+        has_ignition=ignited,
         tags=tags,
     )
 

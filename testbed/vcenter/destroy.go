@@ -27,8 +27,10 @@ func (vm *virtualMachine) DestroyTask(ctx *simulator.Context, _ *types.Destroy_T
 func (vc *vCenter) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachine) types.BaseMethodFault {
 	var on bool
 	var vmx object.DatastorePath
+	var disks []string
 	ctx.WithLock(vm, func() {
 		on = vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff
+		disks = diskFiles(vm.Config.Hardware.Device)
 		vmx.FromString(vm.Config.Files.VmPathName)
 	})
 	if vc.registry().Get(vm.Self) == nil {
@@ -43,7 +45,7 @@ func (vc *vCenter) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachin
 	directory, found := vc.file(vmx)
 	putBack := func() {}
 	if found {
-		putBack = putAside(directory)
+		putBack = putAside(directory, disks)
 	}
 	own := detached(ctx)
 	_, fault := vc.await(vm.DestroyTask(own, &types.Destroy_Task{This: vm.Self}).(*methods.Destroy_TaskBody).Res.Returnval)
@@ -51,15 +53,34 @@ func (vc *vCenter) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachin
 	return fault
 }
 
-// ownFiles are the kinds of files that vCenter removes with a VM; disks go with their devices.
-var ownFiles = []string{".vmx", ".nvram", ".log", ".vmsd", ".vmxf", ".vswp", ".vmss", ".vmsn", ".vmem", ".vmdk"}
+// ownFiles are the kinds of files that vCenter removes with a VM. Disks go with their devices: one that was detached
+// before stays.
+var ownFiles = []string{".vmx", ".nvram", ".log", ".vmsd", ".vmxf", ".vswp", ".vmss", ".vmsn", ".vmem"}
+
+// diskFiles names the files of the disks that are attached.
+func diskFiles(devices []types.BaseVirtualDevice) []string {
+	var names []string
+	for _, device := range devices {
+		disk, ok := device.(*types.VirtualDisk)
+		if !ok {
+			continue
+		}
+		if backing, ok := disk.Backing.(types.BaseVirtualDeviceFileBackingInfo); ok {
+			name := path.Base(backing.GetVirtualDeviceFileBackingInfo().FileName)
+			names = append(names, name, strings.TrimSuffix(name, ".vmdk")+"-flat.vmdk")
+		}
+	}
+	return names
+}
 
 // putAside moves what is not the VM's own out of its directory, and returns how to undo that.
-func putAside(directory string) func() {
+func putAside(directory string, disks []string) func() {
 	foreign := []string{}
 	entries, _ := os.ReadDir(directory)
 	for _, entry := range entries {
-		if entry.IsDir() || !slices.Contains(ownFiles, strings.ToLower(filepath.Ext(entry.Name()))) {
+		own := slices.Contains(ownFiles, strings.ToLower(filepath.Ext(entry.Name()))) ||
+			slices.Contains(disks, entry.Name())
+		if entry.IsDir() || !own {
 			foreign = append(foreign, entry.Name())
 		}
 	}

@@ -287,6 +287,18 @@ def test_destroy_takes_the_vms_own_files_and_leaves_others(
     assert left == []
 
 
+def test_destroy_leaves_a_disk_that_was_detached(test_bed: TestBed, seat: Seat, folder: vim.Folder) -> None:
+    vm = result(seat.clone(folder, "detached"))
+    disk = _only(vm, vim.vm.device.VirtualDisk)
+    change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=disk)
+    result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+    result(vm.Destroy_Task())
+    files = test_bed.info.vcenter.control("/state")["files"]["LocalDS_0"]
+    assert "detached/detached.vmdk" in files
+    assert "detached/detached.vmx" not in files
+    result(seat.content.fileManager.DeleteDatastoreFile_Task("[LocalDS_0] detached", seat.datacenter))
+
+
 def test_destroying_a_folder_takes_everything_in_it(
     test_bed: TestBed, seat: Seat, folder: vim.Folder
 ) -> None:
