@@ -185,7 +185,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     def popped(self) -> Key | None:
         key = self.queue.pop()
-        if key is not None:
+        if key is None:
+            assert self.owed <= set(self.working), "a key whose time has come is not given out"
+        else:
             assert key not in self.working, "a key is worked on twice at once"
             self.working.append(key)
             self.owed.discard(key)
