@@ -1,0 +1,60 @@
+"""Things in vCenter that somebody else made, and that are taken away again after a test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from tests.e2e.vcenter import Administrator, Folder, Vm
+
+ELSEWHERE = "/DC0/vm/elsewhere"
+
+
+class ForeignThings:
+    """Makes things as an administrator; `remove_all` removes what is left of them, the newest first."""
+
+    def __init__(self, administrator: Administrator) -> None:
+        self._administrator = administrator
+        self._undo: list[Callable[[], None]] = []
+
+    def folder(self, path: str) -> Folder:
+        return self._noted(self._administrator.make_folder(path))
+
+    def vm(self, name: str, folder: str, *, on: bool = False) -> Vm:
+        return self._noted(self._administrator.make_vm(name, folder, on=on))
+
+    def copy(self, vm: Vm, name: str, folder: str) -> Vm:
+        return self._noted(self._administrator.clone(vm, name, folder))
+
+    def pool(self, name: str) -> Any:
+        root = self._administrator.find("/DC0/host/DC0_C0").resourcePool
+        return self._noted(self._administrator.make_pool(name, root))
+
+    def category(self, name: str) -> str:
+        made = self._administrator.tags.make_category(name)
+        self._undo.append(lambda: self._administrator.tags.delete(category_ids=[made]))
+        return made
+
+    def tag(self, name: str, category_id: str) -> str:
+        made = self._administrator.tags.make(name, category_id)
+        self._undo.append(lambda: self._administrator.tags.delete(tag_ids=[made]))
+        return made
+
+    def renamed(self, path: str, name: str) -> None:
+        """Rename something that was there before, until the end of the test."""
+        entity = self._administrator.find(path)
+        self._administrator.rename(entity, name)
+        self._undo.append(lambda: self._administrator.rename(entity, path.rpartition("/")[2]))
+
+    def remove_all(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+    def _noted(self, entity: Any) -> Any:
+        def undo() -> None:
+            with contextlib.suppress(self._administrator.not_found):
+                self._administrator.destroy(entity)
+
+        self._undo.append(undo)
+        return entity

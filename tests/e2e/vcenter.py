@@ -1,0 +1,223 @@
+"""vCenter as its administrator sees it: plain pyVmomi, the official Automation SDK, and the double's control API."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyVim.connect
+import pyVim.task
+import pyVmomi
+import requests
+from com.vmware.cis.tagging_client import Category, CategoryModel, Tag
+from com.vmware.vapi.std_client import DynamicID
+from vmware.vapi.vsphere.client import create_vsphere_client
+
+from testbed import VCenter
+
+vim: Any = pyVmomi.vim
+_connect: Any = pyVim.connect
+_task: Any = pyVim.task
+
+Vm = Any
+Folder = Any
+
+
+class Administrator:
+    """A person with all rights and a client of their own."""
+
+    not_found: Any = pyVmomi.vmodl.fault.ManagedObjectNotFound
+
+    def __init__(self, double: VCenter) -> None:
+        self.double = double
+        host, port = double.address
+        trust = ssl.create_default_context(cafile=str(double.ca_file))
+        self._instance = _connect.SmartConnect(
+            host=host, port=port, user=double.username, pwd=double.password, sslContext=trust
+        )
+        self._http = requests.Session()
+        self._http.trust_env = False  # else the environment's bundle replaces ours
+        self._http.verify = str(double.ca_file)
+        self._automation = create_vsphere_client(
+            f"{host}:{port}", username=double.username, password=double.password, session=self._http
+        )
+        self.tags = Tags(self._automation)
+
+    def close(self) -> None:
+        _connect.Disconnect(self._instance)
+
+    def find(self, path: str) -> Any:
+        """The inventory object at a full path, None when there is none."""
+        return self._instance.content.searchIndex.FindByInventoryPath(path.strip("/"))
+
+    def vms_in(self, folder: str) -> list[Vm]:
+        """The VMs right in a folder; none when there is no such folder."""
+        found = self.find(folder)
+        return (
+            [child for child in found.childEntity if isinstance(child, vim.VirtualMachine)] if found else []
+        )
+
+    def make_folder(self, path: str) -> Folder:
+        where = PurePosixPath(path)
+        return self.find(str(where.parent)).CreateFolder(where.name)
+
+    def make_vm(self, name: str, folder: str, *, on: bool = False) -> Vm:
+        """A small VM of somebody else's."""
+        pool = self.find("/DC0/host/DC0_C0").resourcePool
+        files = vim.vm.FileInfo(vmPathName="[LocalDS_0]")
+        spec = vim.vm.ConfigSpec(name=name, memoryMB=32, numCPUs=1, guestId="otherGuest", files=files)
+        vm = self.wait(self.find(folder).CreateVM_Task(spec, pool))
+        if on:
+            self.wait(vm.PowerOnVM_Task())
+        return vm
+
+    def clone(self, vm: Vm, name: str, folder: str) -> Vm:
+        """A copy with everything that a person's copy has, powered off."""
+        pool = self.find("/DC0/host/DC0_C0").resourcePool
+        spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=pool), powerOn=False, template=False)
+        return self.wait(vm.CloneVM_Task(self.find(folder), name, spec))
+
+    def make_pool(self, name: str, parent: Any) -> Any:
+        """A resource pool without limits."""
+        allocation = vim.ResourceAllocationInfo(
+            reservation=0,
+            expandableReservation=True,
+            limit=-1,
+            shares=vim.SharesInfo(level="normal", shares=0),
+        )
+        return parent.CreateResourcePool(
+            name, vim.ResourceConfigSpec(cpuAllocation=allocation, memoryAllocation=allocation)
+        )
+
+    def destroy(self, entity: Any) -> None:
+        if isinstance(entity, vim.VirtualMachine) and entity.runtime.powerState != "poweredOff":
+            self.wait(entity.PowerOffVM_Task())
+        self.wait(entity.Destroy_Task())
+
+    def rename(self, entity: Any, name: str) -> None:
+        self.wait(entity.Rename_Task(name))
+
+    def move(self, entity: Any, folder: str) -> None:
+        self.wait(self.find(folder).MoveIntoFolder_Task([entity]))
+
+    def add_disk(self, vm: Vm, file: str, size_mib: int) -> None:
+        """Attach a new disk, as a CSI driver or a person does; `file` is a datastore path."""
+        controller = next(
+            d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualSCSIController)
+        )
+        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            fileName=file, diskMode="independent_persistent", thinProvisioned=True
+        )
+        disk = vim.vm.device.VirtualDisk(
+            backing=backing, controllerKey=controller.key, unitNumber=5, key=-1, capacityInKB=size_mib * 1024
+        )
+        change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=disk)
+        self.wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+
+    def wait(self, task: Any) -> Any:
+        """What the task made; raises its fault."""
+        _task.WaitForTask(task, si=self._instance)
+        return task.info.result
+
+    def download(self, datastore_path: str) -> bytes | None:
+        """A file's bytes by `[datastore] path`, None when there is none."""
+        datastore, _, path = datastore_path.removeprefix("[").partition("] ")
+        cookie = self._instance._stub.cookie.split(";")[0]
+        response = self._http.get(
+            f"{self.double.url}/folder/{path}",
+            params={"dcPath": "DC0", "dsName": datastore},
+            headers={"Cookie": cookie},
+            timeout=30,
+        )
+        if response.status_code == 404:
+            return None
+        response.raise_for_status()
+        return response.content
+
+    def delete_disk(self, datastore_path: str) -> None:
+        manager = self._instance.content.virtualDiskManager
+        self.wait(manager.DeleteVirtualDisk_Task(datastore_path, self.find("/DC0")))
+
+    def state(self) -> dict[str, Any]:
+        """All that a client could leave behind, without what comes and goes by itself."""
+        state = dict(self.double.control("/state"))
+        state.pop("sessions")
+        return state
+
+    def sessions(self, user: str) -> dict[str, int]:
+        """How many open sessions a user has, by protocol."""
+        sessions = self.double.control("/state")["sessions"]
+        return {protocol: names.count(user) for protocol, names in sessions.items()}
+
+
+class Tags:
+    """Tags and categories by name."""
+
+    def __init__(self, automation: Any) -> None:
+        self._tagging = automation.tagging
+
+    def make_category(self, name: str, description: str = "somebody's") -> str:
+        spec = Category.CreateSpec(
+            name=name,
+            description=description,
+            cardinality=CategoryModel.Cardinality.MULTIPLE,
+            associable_types=set(),
+        )
+        return str(self._tagging.Category.create(spec))
+
+    def make(self, name: str, category_id: str, description: str = "somebody's") -> str:
+        spec = Tag.CreateSpec(name=name, description=description, category_id=category_id)
+        return str(self._tagging.Tag.create(spec))
+
+    def attach(self, tag_id: str, entity: Any) -> None:
+        self._tagging.TagAssociation.attach(tag_id, _dynamic_id(entity))
+
+    def detach(self, tag_id: str, entity: Any) -> None:
+        self._tagging.TagAssociation.detach(tag_id, _dynamic_id(entity))
+
+    def on(self, entity: Any) -> set[str]:
+        """The names of the tags on an object."""
+        ids = self._tagging.TagAssociation.list_attached_tags(_dynamic_id(entity))
+        return {self._tagging.Tag.get(tag_id).name for tag_id in ids}
+
+    def all(self) -> dict[tuple[str, str], Any]:
+        """(category's name, tag's name) -> tag."""
+        categories = self.categories()
+        names = {category.id: name for name, category in categories.items()}
+        tags = [self._tagging.Tag.get(tag_id) for tag_id in self._tagging.Tag.list()]
+        return {(names[tag.category_id], tag.name): tag for tag in tags}
+
+    def categories(self) -> dict[str, Any]:
+        found = [self._tagging.Category.get(id_) for id_ in self._tagging.Category.list()]
+        return {category.name: category for category in found}
+
+    def delete(self, tag_ids: Iterable[str] = (), category_ids: Iterable[str] = ()) -> None:
+        for tag_id in tag_ids:
+            self._tagging.Tag.delete(tag_id)
+        for category_id in category_ids:
+            self._tagging.Category.delete(category_id)
+
+
+def _dynamic_id(entity: Any) -> Any:
+    return DynamicID(type=type(entity).__name__.rpartition(".")[2], id=entity._moId)
+
+
+def extra_config(vm: Vm) -> dict[str, str]:
+    return {option.key: option.value for option in vm.config.extraConfig}
+
+
+def disks(vm: Vm) -> list[Any]:
+    return [d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk)]
+
+
+def nic_networks(vm: Vm) -> list[str]:
+    """The names of the networks of the NICs, in order."""
+    cards = [d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualEthernetCard)]
+    return [card.backing.network.name if card.backing.network else card.backing.deviceName for card in cards]
+
+
+def iso_paths(vm: Vm) -> list[str]:
+    backings = [d.backing for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualCdrom)]
+    return [b.fileName for b in backings if isinstance(b, vim.vm.device.VirtualCdrom.IsoBackingInfo)]
