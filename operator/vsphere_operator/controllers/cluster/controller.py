@@ -35,6 +35,7 @@ from vsphere_operator.controllers.lifecycle import (
 )
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
+from vsphere_operator.controllers.twins import problem_of_twin
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock
@@ -145,20 +146,7 @@ class ClusterController:
             work.hindered(explain(fault, access.offer, login))
 
     def _twin(self, obj: Object) -> Problem | None:
-        """Another Cluster with this one's identity: a copied annotation would make two share one folder's fate."""
-        twins = [
-            o
-            for o in self._objects.by_index(self.kind, ID_INDEX, identity(obj))
-            if metadata(o)["uid"] != metadata(obj)["uid"]
-        ]
-        if not twins or identity(obj) == metadata(obj)["uid"]:
-            return None
-        other = metadata(twins[0])
-        words = (
-            f"the annotation userclusters.io/id is that of the Cluster {other['namespace']}/{other['name']}; "
-            "remove it from this one, unless the other is to go"
-        )
-        return Problem("IdentityUnique", "IdentityTaken", words)
+        return problem_of_twin(obj, self._objects.by_index(self.kind, ID_INDEX, identity(obj)))
 
     async def _delete(self, work: Work) -> Result:
         before = work.obj

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from vsphere_operator.api.machine import Machine, MachineStatus, VirtualMachineStatus
+from vsphere_operator.api.names import CLUSTER_NAME_LABEL
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
 from vsphere_operator.controllers import status as status_writing
@@ -50,6 +51,11 @@ class Work:
         return f"{meta['namespace']}-{meta['name']}"[:100]
 
     @property
+    def instance_uuid(self) -> str:
+        """Of the VM that this Machine has or will have."""
+        return instance_uuid(identity(self.obj))
+
+    @property
     def datacenter(self) -> Datacenter:
         """The Seed's datacenter; a name that vCenter no longer shows is an error that heals."""
         answer = self.access.vcenter.inventory.datacenter(self.access.offer.vsphere.datacenter)
@@ -78,9 +84,10 @@ class Actions:
         work.obj = await status_writing.write(self._objects, work.obj, text, guarded=guarded)
 
     async def clone(self, work: Work) -> None:
-        work.obj = await adopt(self._objects, work.obj)
+        labels = {CLUSTER_NAME_LABEL: work.obj["spec"]["clusterName"]}
+        work.obj = await adopt(self._objects, work.obj, extra_labels=labels)
         machine, prepared, vcenter = work.machine, _prepared(work), work.access.vcenter
-        uuid = instance_uuid(identity(work.obj))
+        uuid = work.instance_uuid
         request = _clone_request(work, machine, prepared, uuid)
         await self._run(
             work,
@@ -97,7 +104,7 @@ class Actions:
             update={
                 "mo_ref": moref,
                 "vcenter": work.access.instance_uuid,
-                "instance_uuid": instance_uuid(identity(work.obj)),
+                "instance_uuid": work.instance_uuid,
                 "name": work.machine.metadata.name,
             }
         )
@@ -190,20 +197,28 @@ class Actions:
     async def strike(self, work: Work, step: steps.OperationDone) -> None:
         """The operation is over: forget it, keep what it made."""
         status = work.machine.status.model_copy(update={"operation": None})
-        if step.operation.type == operations.DELETE_ISO and status.vm:
+        self._unfollow(work)
+        if step.operation.type == operations.DELETE_ISO and step.succeeded and status.vm:
             status = status.model_copy(update={"vm": status.vm.model_copy(update={"iso_path": None})})
         if step.operation.type == operations.CLONE and step.result is not None:
             seen = VirtualMachineStatus(
                 mo_ref=step.result,
                 vcenter=work.access.instance_uuid,
-                instance_uuid=instance_uuid(identity(work.obj)),
+                instance_uuid=work.instance_uuid,
                 name=work.machine.metadata.name,
             )
             status = status.model_copy(update={"vm": seen})
         await self.save(work, status)
 
     async def strike_failed(self, work: Work) -> None:
+        self._unfollow(work)
         await self.save(work, work.machine.status.model_copy(update={"operation": None}))
+
+    def _unfollow(self, work: Work) -> None:
+        """Let go of the task that status speaks of; nobody asks for it again."""
+        operation = work.machine.status.operation
+        if operation is not None and operation.task_ref:
+            work.access.vcenter.tasks.unfollow(MoRef(operation.task_ref))
 
     async def _run(
         self,

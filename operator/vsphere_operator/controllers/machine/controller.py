@@ -29,16 +29,17 @@ from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
+from vsphere_operator.controllers.twins import problem_of_twin
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.runtime.queue import Clock
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
-from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import proves
 from vsphere_operator.vsphere.vm_details import VmDetails
 
+UUID_INDEX = "instance-uuid"
 _MOST_STEPS = 20
 """Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
 
@@ -106,36 +107,55 @@ class MachineController:
             folder=MoRef(folder.mo_ref) if folder and folder.mo_ref else None,
         )
         inputs = inputs_of(access, obj, cluster.metadata.generation)
-        prepared: Prepared | Problem | None = None
-        details: Answer[VmDetails] | None = None
+        twin = problem_of_twin(obj, self._objects.by_index(self.kind, UUID_INDEX, work.instance_uuid))
+        if twin is not None:
+            return await self._end(key, work, steps.Block(twin), inputs)
+        looks = gather.Looks()
         for _ in range(_MOST_STEPS):
-            seen = gather.observe(work, details=details, prepared=prepared)
-            seen = gather.with_setback(seen, self._setbacks.current(key, inputs=inputs))
-            seen = self._with_ownership(work, seen)
-            work.vm = seen.vm
+            seen = self._observe(key, work, looks, inputs)
             step = plan_delete.plan(seen) if is_deleting(work.obj) else self._plan_life(seen, cluster)
             if isinstance(step, steps.Wait | steps.Block | steps.Fail | steps.Settle):
                 return await self._end(key, work, step, inputs)
             if isinstance(step, steps.Release):
                 return await self._gone(work, step)
-            if isinstance(step, steps.Prepare):
-                prepared = await self._prepare(work, cluster, details)
-                work.prepared = prepared if isinstance(prepared, Prepared) else None
+            if await self._look(work, cluster, looks, step):
                 continue
-            try:
-                if isinstance(step, steps.Inspect):
-                    details = await access.vcenter.vms.read(step.moref, op_id=work.op_id)
-                    continue
-                if not isinstance(step, steps.RecordVm | steps.RecordDetails):
-                    details = None  # whatever was read before a change of vCenter is history after it
-                end = await self._carry_out(key, work, step, inputs)
-            except VSphereError as error:
-                end = self._set_back(key, work, step, error, inputs)
+            end = await self._attempt(key, work, step, inputs)
             if end is not None:
                 return await self._end(key, work, end, inputs)
+            _forget_old_looks(work, looks, step)
         raise RuntimeError(
             f"{key} did not settle in {_MOST_STEPS} steps; the last one was {type(step).__name__}"
         )
+
+    def _observe(self, key: Key, work: Work, looks: gather.Looks, inputs: str) -> Observed:
+        seen = gather.with_setback(gather.observe(work, looks), self._setbacks.current(key, inputs=inputs))
+        work.vm = seen.vm
+        return self._with_ownership(work, seen)
+
+    async def _look(self, work: Work, cluster: Cluster, looks: gather.Looks, step: steps.Step) -> bool:
+        """Steps that change nothing; False for all others."""
+        vcenter = work.access.vcenter
+        match step:
+            case steps.Prepare():
+                prepared = await self._prepare(work, cluster, looks.details)
+                looks.prepared = prepared
+                work.prepared = prepared if isinstance(prepared, Prepared) else None
+            case steps.Inspect(moref=moref):
+                looks.details = await vcenter.vms.read(moref, op_id=work.op_id)
+            case steps.LookForFolder(moref=moref):
+                looks.folder_there = await vcenter.folders.exists_fresh(moref, op_id=work.op_id)
+            case _:
+                return False
+        return True
+
+    async def _attempt(
+        self, key: Key, work: Work, step: steps.Step, inputs: str
+    ) -> machine_status.End | None:
+        try:
+            return await self._carry_out(key, work, step, inputs)
+        except VSphereError as error:
+            return self._set_back(key, work, step, error, inputs)
 
     def _plan_life(self, seen: Observed, cluster: Cluster) -> steps.Step:
         step = plan_create.plan(seen)
@@ -148,12 +168,11 @@ class MachineController:
     def _with_ownership(self, work: Work, seen: Observed) -> Observed:
         if not isinstance(seen.details, Present):
             return seen
-        machine_id = identity(work.obj)
         verdict = proves(
             seen.details.value,
             installation=self._installation,
-            machine_id=machine_id,
-            instance_uuid=instance_uuid(machine_id),
+            machine_id=identity(work.obj),
+            instance_uuid=work.instance_uuid,
         )
         return gather.with_ownership(seen, verdict)
 
@@ -171,11 +190,13 @@ class MachineController:
         match step:
             case steps.OperationDone(operation=operation):
                 await act.strike(work, step)
+                if step.succeeded:
+                    self._setbacks.clear(key)
                 if operation.type == POWER_ON and not _runs(work):
                     # The task's end is often seen before the power state is; asking would cost a call.
                     return steps.Wait("PoweringOn", "The VM has been powered on.", after=2.0)
             case steps.OperationFailed(operation=operation, fault=fault) if _is_done(operation, fault):
-                await act.strike(work, steps.OperationDone(operation))
+                await act.strike(work, steps.OperationDone(operation, succeeded=True))
             case steps.OperationFailed(operation=operation, fault=fault):
                 await act.strike_failed(work)
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
@@ -258,6 +279,15 @@ class MachineController:
         self._events.warning(obj, "LeftBehind", f"Let go on a person's word; left behind: {left}.")
         await release(self._objects, obj)
         return Result()
+
+
+def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None:
+    """Whatever was read before a change of vCenter is history after it."""
+    if isinstance(step, steps.RecordVm | steps.RecordDetails | steps.SetProviderId):
+        return
+    looks.details = None
+    if isinstance(step, steps.Clone | steps.OperationDone):
+        looks.prepared = work.prepared = None  # the new VM's MACs belong into what it boots with
 
 
 def _runs(work: Work) -> bool:

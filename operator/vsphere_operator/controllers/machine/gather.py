@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine, MachineStatus
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.conditions import Condition, Problem
-from vsphere_operator.controllers.lifecycle import identity
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.vsphere.answers import Answer, Present
-from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.inventory.entities import VmEntity
+from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs, Proof
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 
-def observe(
-    work: Work, *, details: Answer[VmDetails] | None, prepared: Prepared | Problem | None
-) -> Observed:
+@dataclasses.dataclass
+class Looks:
+    """What has been read and looked up on the way through one reconcile."""
+
+    prepared: Prepared | Problem | None = None
+    details: Answer[VmDetails] | None = None
+    folder_there: Answer[str] | None = None
+
+
+def observe(work: Work, looks: Looks) -> Observed:
     """One look at memory."""
     machine, vcenter = work.machine, work.access.vcenter
     operation = machine.status.operation
@@ -41,8 +49,12 @@ def observe(
         namesakes=_namesakes(work, machine),
         clone_running=_clone_running(work, machine),
         task=task,
-        prepared=prepared,
-        details=details,
+        inventory_at=_inventory_at(vcenter.inventory),
+        folder=work.folder,
+        folder_visible=work.folder is not None and vcenter.inventory.get(work.folder) is not None,
+        folder_there=looks.folder_there,
+        prepared=looks.prepared,
+        details=looks.details,
     )
 
 
@@ -98,12 +110,19 @@ def seen_status(work: Work) -> MachineStatus:
     )
 
 
+def _inventory_at(inventory: Inventory) -> datetime | None:
+    """When the watch last answered: what came later than that may be missing from the copy."""
+    if inventory.seen_at is None:
+        return None
+    return status.now() - timedelta(seconds=asyncio.get_running_loop().time() - inventory.seen_at)
+
+
 def _our_vm(work: Work, machine: Machine) -> VmEntity | None:
     """By the recorded MoRef, else by the UUID that the Machine's portable id gives."""
     inventory, recorded = work.access.vcenter.inventory, machine.status.vm
     if recorded and recorded.mo_ref and recorded.vcenter == work.access.instance_uuid:
         return inventory.vm(MoRef(recorded.mo_ref))
-    matches = inventory.vms_by_instance_uuid(instance_uuid(identity(work.obj)))
+    matches = inventory.vms_by_instance_uuid(work.instance_uuid)
     return matches[0] if len(matches) == 1 else None
 
 
@@ -111,7 +130,7 @@ def _namesakes(work: Work, machine: Machine) -> list[VmEntity]:
     """VMs of this name in the Cluster's folder that are not known to be ours."""
     if work.folder is None:
         return []
-    ours = instance_uuid(identity(work.obj))
+    ours = work.instance_uuid
     return [
         child
         for child in work.access.vcenter.inventory.children(work.folder)

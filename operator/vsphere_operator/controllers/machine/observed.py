@@ -39,7 +39,8 @@ class Observed:
     """One look. ``prepared``, ``details`` and ``ownership`` are None until a step has asked for them.
 
     ``vm`` is the inventory's copy of our VM. ``namesakes`` are other VMs of the Machine's name in the folder,
-    ``clone_running`` says that a clone of which we do not know the end may be ours.
+    ``clone_running`` says that a clone of which we do not know the end may be ours. ``inventory_at`` is when the watch
+    last answered. ``folder`` is the Cluster's, if it has one; ``folder_there`` a fresh look for it.
     """
 
     machine: Machine
@@ -49,6 +50,10 @@ class Observed:
     namesakes: Sequence[VmEntity] = ()
     clone_running: bool = False
     task: TaskState | None = None
+    inventory_at: datetime | None = None
+    folder: MoRef | None = None
+    folder_visible: bool = True
+    folder_there: Answer[str] | None = None
     setback: tuple[Problem, float] | None = None
     prepared: Prepared | Problem | None = None
     details: Answer[VmDetails] | None = None

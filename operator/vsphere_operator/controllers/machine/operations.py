@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.machine.observed import Observed
@@ -45,7 +47,7 @@ def resolve(seen: Observed, operation: Operation) -> Step:
     reason, message = doing(operation)
     match seen.task:
         case Succeeded(result=result):
-            return OperationDone(operation, result)
+            return OperationDone(operation, result, succeeded=True)
         case Failed(fault=fault):
             return OperationFailed(operation, fault)
         case Forgotten():
@@ -66,13 +68,15 @@ def other_vcenter() -> Problem:
 def _intent(seen: Observed, operation: Operation) -> Step:
     """The call may or may not have arrived. Only looking tells."""
     reason, message = doing(operation)
-    if operation.type == CLONE:
-        if seen.vm is not None:
-            return OperationDone(operation, seen.vm.moref)
-        if seen.clone_running or any(not vm.config_ready for vm in seen.namesakes):
-            return Wait(reason, message, after=2.0)
-    started = operation.started_at
-    age = (seen.now - started).total_seconds() if started else INTENT_GRACE
-    if age < INTENT_GRACE:
-        return Wait(reason, message, after=INTENT_GRACE - age)
+    unclear = seen.clone_running or any(not vm.config_ready for vm in seen.namesakes)
+    if operation.type == CLONE and seen.vm is None and unclear:
+        return Wait(reason, message, after=2.0)
+    if operation.started_at is None:
+        return OperationDone(operation)
+    arrived = operation.started_at + timedelta(seconds=INTENT_GRACE)
+    if seen.now < arrived:
+        return Wait(reason, message, after=(arrived - seen.now).total_seconds())
+    if seen.inventory_at is None or seen.inventory_at < arrived:
+        # A connection that lost the call's answer may have lost the watch's, too: its silence shows nothing.
+        return Wait(reason, message, after=2.0)
     return OperationDone(operation)

@@ -26,6 +26,7 @@ from vsphere_operator.controllers.machine.steps import (
 )
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.inventory.entities import VmEntity
+from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs
 from vsphere_operator.vsphere.vm_details import VmDetails
 
@@ -43,7 +44,7 @@ def plan(seen: Observed) -> Step:
     if status.operation is not None:
         return resolve(seen, status.operation)
     if seen.recorded is None:
-        return RecordVm(seen.vm.moref) if seen.vm else _missing(seen)
+        return _claim(seen, seen.vm.moref) if seen.vm else _missing(seen)
     if seen.vm is not None and seen.vm.connection_state != "connected":
         return Wait("HostDisconnected", "The VM's host does not answer vCenter, so its state is not known.")
     if seen.vm is not None and seen.vm.power_state == "poweredOn":
@@ -51,6 +52,21 @@ def plan(seen: Observed) -> Step:
     if seen.setback:
         return Block(seen.setback[0])
     return _off(seen)
+
+
+def _claim(seen: Observed, moref: MoRef) -> Step:
+    """A VM with our UUID that no status speaks of: ours only if its mark says so."""
+    match seen.details:
+        case None:
+            return Inspect(moref)
+        case Present(value=details) if isinstance(seen.ownership, NotOurs):
+            return Block(not_ours(details, seen.ownership))
+        case Present():
+            return RecordVm(moref)
+        case Absent():
+            return Wait("VMUnknown", "Waits until the inventory shows that the VM is gone.", after=2.0)
+        case Unknown(why=why):
+            return Wait("VMUnknown", f"The VM cannot be read now: {why}", after=10.0)
 
 
 def _missing(seen: Observed) -> Step:

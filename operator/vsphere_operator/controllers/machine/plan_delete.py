@@ -12,7 +12,7 @@ from vsphere_operator.controllers.machine.steps import (
     Destroy,
     DetachDisks,
     Inspect,
-    OperationDone,
+    LookForFolder,
     PowerOff,
     Release,
     Step,
@@ -32,9 +32,7 @@ def plan(seen: Observed) -> Step:
     if operation is not None:
         if operation.type == DESTROY and isinstance(seen.task, Succeeded):
             return Release("vCenter's own task destroyed it")
-        step = resolve(seen, operation)
-        # A finished clone leaves a VM that has to be looked at like any other.
-        return OperationDone(operation, step.result) if isinstance(step, OperationDone) else step
+        return resolve(seen, operation)
     if seen.setback:
         return Block(seen.setback[0])
     return _look(seen)
@@ -43,19 +41,36 @@ def plan(seen: Observed) -> Step:
 def _look(seen: Observed) -> Step:
     moref = seen.recorded or (seen.vm.moref if seen.vm else None)
     if moref is None:
-        # Nothing was ever recorded and no VM carries this Machine's UUID: no clone of ours came to anything.
-        return Release("no VM was made")
+        return _unrecorded(seen)
     match seen.details:
         case None:
             return Inspect(moref)
         case Absent(proof=proof):
-            return Release(proof)
+            # Whoever destroyed the VM left the ISO, which was never one of its own files.
+            vm = seen.machine.status.vm
+            return DeleteIso(vm.iso_path) if vm and vm.iso_path else Release(proof)
         case Unknown(why=why):
             return Wait(
                 "VMUnknown", f"Waits until vCenter can tell whether the VM is still there: {why}", after=10.0
             )
         case Present(value=details):
             return _take_down(seen, details)
+
+
+def _unrecorded(seen: Observed) -> Step:
+    """Nothing was ever recorded and no VM carries this Machine's UUID, as far as we may see."""
+    if seen.folder is None or seen.folder_visible:
+        return Release("no VM was made")
+    match seen.folder_there:
+        case None:
+            return LookForFolder(seen.folder)
+        case Absent(proof=proof):
+            return Release(f"no VM was made that is left: {proof}")
+        case Unknown(why=why):
+            words = f"Waits until the Cluster's folder can be seen: {why}"
+        case Present():
+            words = "Waits until the Cluster's folder can be seen in vCenter's inventory."
+    return Wait("VMUnknown", words, after=10.0)
 
 
 def _take_down(seen: Observed, details: VmDetails) -> Step:

@@ -53,11 +53,22 @@ class Inspect:
 
 
 @dataclass(frozen=True, slots=True)
+class LookForFolder:
+    """Ask whether the Cluster's folder is there: where it may not be seen, nothing in it can be missed."""
+
+    moref: MoRef
+
+
+@dataclass(frozen=True, slots=True)
 class OperationDone:
-    """The operation is over; ``result`` is what its task made. What it did is seen by looking at the object."""
+    """The operation is over; ``result`` is what its task made. ``succeeded`` only when vCenter said so.
+
+    Otherwise its call may never have arrived, or its end was missed: what it did is seen by looking at the object.
+    """
 
     operation: Operation
     result: MoRef | None = None
+    succeeded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,7 @@ Step = (
     | Settle
     | Prepare
     | Inspect
+    | LookForFolder
     | OperationDone
     | OperationFailed
     | Clone

@@ -10,6 +10,7 @@ from vsphere_operator.api.names import (
     CLUSTER_NAME_LABEL,
     DELETE_MACHINE_ANNOTATION,
     DEPLOYMENT_NAME_LABEL,
+    ID_ANNOTATION,
 )
 from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers.lifecycle import (
@@ -46,11 +47,16 @@ def machine_for(machine_set: Object, name: str) -> Object:
             "name": name,
             "namespace": meta["namespace"],
             "labels": {**(template_meta.get("labels") or {}), **_ownership_labels(machine_set)},
-            "annotations": dict(template_meta.get("annotations") or {}),
+            "annotations": _without_identity(template_meta.get("annotations") or {}),
             "ownerReferences": [owner_reference(machine_set)],
         },
         "spec": {**(template.get("spec") or {}), "clusterName": spec["clusterName"]},
     }
+
+
+def _without_identity(annotations: Mapping[str, str]) -> dict[str, str]:
+    """An id copied into a template would make all its Machines one."""
+    return {k: v for k, v in annotations.items() if k != ID_ANNOTATION}
 
 
 def view(machine: Object) -> MachineView:

@@ -135,6 +135,7 @@ class World:
     boots: list[MoRef] = field(default_factory=list)
     hidden: set[MoRef] = field(default_factory=set)
     lagging: bool = False
+    on_destroy: Callable[[VmDetails], object] = lambda _: None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -387,6 +388,7 @@ class FakeVms:
         def done() -> None:
             if self._world.vms[moref].details.power_state != "poweredOff":
                 self._world.violations.append(f"{moref} was destroyed while it ran")
+            self._world.on_destroy(self._world.vms[moref].details)
             self._drop(moref)
 
         return await self._task("destroy vm", moref, done)
