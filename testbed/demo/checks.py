@@ -38,7 +38,7 @@ def powered_on(vms: Sequence[Vm], path: str, number: int) -> Check:
 def images(view: VCenterView, vms: Sequence[Vm]) -> Check:
     """Check that each of these VMs has its image in its own directory and in its CD-ROM drive."""
     bad = [vm.name for vm in vms if not has_image(view, vm)]
-    text = f"{IMAGE} of each Ubuntu VM is in its own directory and in its CD-ROM drive ({len(vms)})"
+    text = f"each Ubuntu VM has {IMAGE} in its directory and CD-ROM drive ({len(vms)})"
     return Check(bool(vms) and not bad, text, f"not so: {_words(bad)}" if bad else "there are no VMs")
 
 
@@ -52,7 +52,7 @@ def ignition(state: Mapping[str, Any], vms: Sequence[Vm]) -> Check:
     """Check that each of these VMs has an Ignition configuration with its own name in it, and no image."""
     extra = {vm["object"]: vm["extraConfig"] for vm in state["virtualMachines"]}
     bad = [vm.name for vm in vms if vm.image or not _is_ignition(extra.get(vm.moref, {}), vm.name)]
-    text = f"Ignition guestinfo on each Flatcar VM, with its name in it ({len(vms)})"
+    text = f"each Flatcar VM has Ignition guestinfo with its name in it ({len(vms)})"
     return Check(bool(vms) and not bad, text, f"not so: {_words(bad)}" if bad else "there are no VMs")
 
 

@@ -25,6 +25,7 @@ _TROUBLE = {"Failed", "Stalled"}
 _GIB = 2**30
 _FONT = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)
 """How Rich fetches a font from the network: the reader's own monospaced one will do."""
+_ROOMY = 90
 _HEAD = 1
 _BODY = 12
 """Lines that both sides get at least, before the lines below are cut."""
@@ -72,6 +73,7 @@ def render(picture: Picture, caption: Caption, width: int, height: int) -> Layou
     footer = _footer(caption, width, max(0, height - _HEAD - _BODY))
     body_height = max(1, height - _HEAD - len(footer))
     left = min(max(38, width * 48 // 100), 60)
+    margin = width >= _ROOMY  # some viewers of the SVG draw wider letters than Rich reckons with
     layout = Layout()
     layout.split_column(
         Layout(_header(picture, caption), size=_HEAD),
@@ -83,7 +85,7 @@ def render(picture: Picture, caption: Caption, width: int, height: int) -> Layou
             _side("Kubernetes", _objects(picture.rows, left - 1, body_height - 1), body_height), size=left - 1
         ),
         Layout(Text(" "), size=1),
-        Layout(_side("vCenter", _vcenter(picture.vcenter, width - left), body_height)),
+        Layout(_side("vCenter", _vcenter(picture.vcenter, width - left - margin), body_height)),
     )
     return layout
 
@@ -134,8 +136,8 @@ def _objects(rows: Sequence[Row], width: int, room: int) -> list[RenderableType]
 def _object(row: Row, width: int) -> Text:
     # A set's numbers say all; its reason would only repeat them.
     word = Text(row.counts if row.kind == "MachineSet" else row.word, _style(row))
-    word.truncate(max(12, width - 26), overflow="ellipsis")
     name = f"{_NAMES[row.kind]} {row.name}" if row.kind in _NAMES else row.name
+    word.truncate(max(9, width - 1 - _INDENT[row.kind] - len(name)), overflow="ellipsis")
     return _line(_indented(_INDENT[row.kind], name, "bold" if row.kind == "Cluster" else ""), word, width)
 
 

@@ -152,7 +152,7 @@ def _roll(cast: Cast) -> None:
     before = cast.stage.picture.vcenter.vms_of(name)
     memory = 2 * workers["spec"]["template"]["spec"]["vsphere"]["memoryMB"]
     rollout = checks.Rollout(name, replicas)
-    cast.stage.say(f"rolling {name}: {memory} MiB instead of {memory // 2}, one VM at a time")
+    cast.stage.say(f"rolling {name} to {memory} MiB, one VM at a time")
     cast.kubernetes.merge(workers, {"spec": {"template": {"spec": {"vsphere": {"memoryMB": memory}}}}})
     old = {vm.moref for vm in before}
     after = cast.stage.until(
