@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -31,6 +32,7 @@ from vsphere_operator.controllers.lifecycle import (
     is_paused,
     lets_go,
     metadata,
+    orphaned,
     release,
 )
 from vsphere_operator.controllers.ports import Events, Object, Objects
@@ -66,6 +68,7 @@ class ClusterController:
         self._installation = installation
         self._clock = clock
         self._setbacks = Setbacks(clock)
+        self._ledgers = asyncio.Lock()
         self._tags_checked: dict[Key, tuple[str, float]] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -74,7 +77,7 @@ class ClusterController:
             self._tags_checked.pop(key, None)
             self._setbacks.clear(key)
             return Result()
-        work = Work(obj, self._objects, self._installation)
+        work = Work(obj, self._objects, self._installation, ledgers=self._ledgers)
         if is_paused(obj):
             return await self._finish(work, obj, conditions.paused(), None)
         if is_deleting(obj):
@@ -153,7 +156,8 @@ class ClusterController:
         problem = await self._guarded(work, folder.FOLDER_READY, self._unmake)
         if problem is None:
             await release(self._objects, work.obj)
-            self._events.normal(before, "Deleted", "Nothing of this Cluster is left in vCenter.")
+            if not orphaned(before):
+                self._events.normal(before, "Deleted", "Nothing of this Cluster is left in vCenter.")
             return Result()
         work.hindered(problem)
         words = f"Deletion: {problem.message}"
@@ -165,7 +169,10 @@ class ClusterController:
             problem = await deletion.workers(work)
             if problem is not None:
                 return problem
-        if deletion.nothing_made(work) or lets_go(work.obj, "all"):
+        if deletion.nothing_made(work):
+            return None
+        if lets_go(work.obj, "all"):
+            deletion.tell_what_is_left(work, self._events)
             return None
         found = await self._reach(work)
         if isinstance(found, Problem):
@@ -209,7 +216,10 @@ class ClusterController:
             for m in machines
             if conditions.is_true((m.get("status") or {}).get("conditions") or [], conditions.READY)
         ]
-        await work.finish(summary, machines=len(machines), ready_machines=len(ready), **fields)
+        complete = work.access is not None and problem is None
+        await work.finish(
+            summary, complete=complete, machines=len(machines), ready_machines=len(ready), **fields
+        )
         status.announce(self._events, before, work.obj)
         return Result(requeue_after=_look_again(work, problem))
 

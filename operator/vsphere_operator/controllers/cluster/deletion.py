@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vsphere_operator.api.cluster import FolderStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.controllers.cluster import folder, tag_actions
-from vsphere_operator.controllers.cluster.folder_actions import observe
+from vsphere_operator.controllers.cluster.folder_actions import create_unclear_for, observe
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
@@ -49,6 +50,8 @@ async def unmake(work: Work, events: Events) -> Problem | None:
     """Folder, then tags, then categories; what a person lets go of is named and left."""
     if lets_go(work.obj, "folder"):
         if work.status.folder is not None:
+            if not lets_go(work.obj, "tags"):
+                await _untag(work, work.status.folder)
             events.warning(
                 work.obj, "LeftBehind", f"Let go on a person's word: the folder {work.status.folder.path}."
             )
@@ -65,7 +68,20 @@ async def unmake(work: Work, events: Events) -> Problem | None:
     return await _tags(work, events)
 
 
+def tell_what_is_left(work: Work, events: Events) -> None:
+    """Everything that the status knows of, on a person's word that all of it may stay."""
+    status = work.status
+    things = [f"the folder {status.folder.path}"] if status.folder is not None else []
+    things += [f'the tag "{t.name}"' for t in status.tags]
+    things += [f'the tag category "{c.name}"' for c in status.categories]
+    things += [f"what {o.type} may have made of {o.target}" for o in status.intents]
+    events.warning(work.obj, "LeftBehind", f"Let go on a person's word: {', '.join(things)}.")
+
+
 async def _tags(work: Work, events: Events) -> Problem | None:
+    unclear = await tag_actions.settle(work)
+    if unclear is not None:
+        return unclear
     left = await tag_actions.drop(work, list(work.status.tags))
     if left:
         names = ", ".join(f'"{t.name}"' for t in left)
@@ -86,7 +102,9 @@ async def _folder(work: Work, events: Events) -> Problem | None:
     pending = await _settle_destroy(work)
     if pending is not None:
         return pending
-    await _find_unrecorded(work)
+    unclear = await _find_unrecorded(work)
+    if unclear is not None:
+        return unclear
     status = work.status.folder
     if status is None or status.mo_ref is None:
         return None
@@ -101,24 +119,43 @@ async def _folder(work: Work, events: Events) -> Problem | None:
     return None
 
 
-async def _find_unrecorded(work: Work) -> None:
+async def _find_unrecorded(work: Work) -> Problem | None:
     """A folder that was made right before the operator died lies there under its working name."""
     if work.status.folder is not None or work.operation(folder.CREATE) is None:
-        return
+        return None
     where = folder.place(work.there.offer, work.cluster, work.id)
-    step = folder.plan(observe(work, where, rename_refused=False), where)
+    seen = observe(work, where, rename_refused=False)
+    step = folder.plan(seen, where)
     if isinstance(step, folder.Record) and step.record.origin is Origin.CREATED:
         await work.strike(folder.CREATE, folder=step.record)
-    else:
-        await work.strike(folder.CREATE)
+        return None
+    wait = create_unclear_for(work)
+    if wait > 0 or seen.parent is None:
+        words = f"waits to see whether {where.parent} holds the folder {where.working_name}"
+        return Problem(folder.FOLDER_READY, "FolderUnknown", words, stalled=False, retry_after=wait or 10.0)
+    await work.strike(folder.CREATE)
+    return None
 
 
 async def _leave_adopted(work: Work, moref: MoRef, events: Events) -> None:
-    answer = await work.there.vcenter.folders.exists_fresh(moref, op_id=work.op_id)
-    if isinstance(answer, Present):
-        await tag_actions.detach_all(work, moref)
+    if await _untag(work, work.status.folder):
         path = work.status.folder.path if work.status.folder else moref
         events.normal(work.obj, "FolderKept", f"The folder {path} was there before this Cluster, and stays.")
+
+
+async def _untag(work: Work, record: FolderStatus | None) -> bool:
+    """Take our tags off a folder that stays; False when there is nothing to take them off from."""
+    if record is None or record.mo_ref is None or record.origin is Origin.EXTERNAL:
+        return False
+    if record.vcenter not in (None, work.there.instance_uuid):
+        return False
+    moref = MoRef(record.mo_ref)
+    answer = await work.there.vcenter.folders.exists_fresh(moref, op_id=work.op_id)
+    if isinstance(answer, Unknown) and answer.fault is not None:
+        raise VSphereError(answer.fault)
+    if isinstance(answer, Present):
+        await tag_actions.detach_all(work, moref)
+    return isinstance(answer, Present)
 
 
 async def _destroy(work: Work, moref: MoRef) -> Problem | None:

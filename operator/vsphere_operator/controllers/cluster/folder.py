@@ -150,6 +150,12 @@ def _external(seen: Seen, where: Place) -> Step:
     if seen.at_path is None:
         words = f"the folder {where.path} of spec.cloud.vsphere.folder is not there, or may not be seen; create it"
         return Block(Problem(FOLDER_READY, "FolderNotFound", words))
+    if seen.status is not None and seen.status.origin is Origin.CREATED:
+        words = (
+            f"this Cluster has a folder of its own already ({seen.status.path}), and VMs do not move: "
+            "remove spec.cloud.vsphere.folder by making the Cluster anew"
+        )
+        return Block(Problem(FOLDER_READY, "FolderCreatedBefore", words))
     record = _record(seen, where, seen.at_path, Origin.EXTERNAL)
     return Ready(record, "External") if record == seen.status else Record(record)
 

@@ -9,6 +9,7 @@ from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
+from vsphere_operator.controllers.intents import inventory_at, seconds_until_shown
 from vsphere_operator.vsphere.answers import Absent, Present
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import Folder
@@ -41,6 +42,9 @@ async def ensure(work: Work) -> Problem | None:
             case folder.Record(record=record):
                 await _record(work, record)
             case folder.Create(parent=parent, name=name):
+                wait = create_unclear_for(work)
+                if wait > 0:
+                    return _renaming(after=wait)
                 await _create(work, parent, name)
             case folder.Rename(moref=moref, name=name):
                 return await _rename(work, moref, name)
@@ -97,6 +101,15 @@ def _just_made(work: Work) -> Problem | None:
         return None
     fresh = (status.now() - operation.started_at).total_seconds() < _WATCH_LAG
     return _renaming(after=1.0) if fresh else None
+
+
+def create_unclear_for(work: Work) -> float:
+    """Seconds until the inventory would show what an earlier call to create the folder has made."""
+    operation = work.operation(folder.CREATE)
+    if operation is None:
+        return 0.0
+    looked_at = inventory_at(work.there.vcenter.inventory)
+    return seconds_until_shown(operation, now=status.now(), looked_at=looked_at)
 
 
 async def _create(work: Work, parent: MoRef, name: str) -> None:

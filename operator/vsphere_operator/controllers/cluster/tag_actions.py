@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vsphere_operator.api.cluster import CategoryStatus, TagStatus
-from vsphere_operator.api.operations import Origin
+from vsphere_operator.api.operations import Operation, Origin
 from vsphere_operator.api.vspheresettings import EffectiveTag
-from vsphere_operator.controllers import settings
+from vsphere_operator.controllers import settings, status
 from vsphere_operator.controllers.cluster import ledger
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
+from vsphere_operator.controllers.intents import seconds_until_shown
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
@@ -29,6 +30,9 @@ CREATE_CATEGORY = "CreateTagCategory"
 
 async def ensure(work: Work) -> Problem | None:
     """The wanted tags on the folder and no others of ours, or what stands in the way."""
+    unclear = await settle(work)
+    if unclear is not None:
+        return unclear
     wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
     found = await _resolve_all(work, wanted)
     if isinstance(found, Problem):
@@ -50,11 +54,77 @@ async def ensure(work: Work) -> Problem | None:
     return None
 
 
+async def settle(work: Work) -> Problem | None:
+    """What an interrupted call may have made is found by its name, known by its mark, and put into the ledger."""
+    for type_ in (CREATE_CATEGORY, CREATE_TAG):
+        operation = work.operation(type_)
+        if operation is None:
+            continue
+        wait = seconds_until_shown(operation, now=status.now(), looked_at=status.now())
+        if wait > 0:
+            words = "waits to see what became of an interrupted change"
+            return Problem(TAGS_READY, "TagsUnknown", words, stalled=False, retry_after=wait)
+        work.there.vcenter.tags.invalidate()
+        look = _find_category if type_ == CREATE_CATEGORY else _find_tag
+        unclear = await look(work, operation)
+        if unclear is not None:
+            return unclear
+    return None
+
+
+async def _find_category(work: Work, operation: Operation) -> Problem | None:
+    answer = await work.there.vcenter.tags.category(operation.details.get("name", ""), op_id=work.op_id)
+    match answer:
+        case Unknown(why=why):
+            return Problem(TAGS_READY, "CategoryUnknown", why, stalled=False, retry_after=10.0)
+        case Present(value=category):
+            entry = _category_entry(work, category)
+            if entry.origin is Origin.CREATED:
+                entries = ledger.merged_categories(work.status.categories, [entry])
+                await work.strike(CREATE_CATEGORY, categories=entries)
+                return None
+    await work.strike(CREATE_CATEGORY)
+    return None
+
+
+async def _find_tag(work: Work, operation: Operation) -> Problem | None:
+    tags = work.there.vcenter.tags
+    category = await tags.get_category_fresh(operation.details.get("category", ""), op_id=work.op_id)
+    if isinstance(category, Unknown):
+        return Problem(TAGS_READY, "CategoryUnknown", category.why, stalled=False, retry_after=10.0)
+    if isinstance(category, Present):
+        answer = await tags.tag(category.value.id, operation.details.get("name", ""), op_id=work.op_id)
+        if isinstance(answer, Unknown):
+            return Problem(TAGS_READY, "TagUnknown", answer.why, stalled=False, retry_after=10.0)
+        if isinstance(answer, Present):
+            entry = _tag_entry(work, category.value, answer.value)
+            if entry.origin is Origin.CREATED:
+                await work.strike(CREATE_TAG, tags=ledger.merged(work.status.tags, [entry]))
+                return None
+    await work.strike(CREATE_TAG)
+    return None
+
+
+def _category_entry(work: Work, category: Category) -> CategoryStatus:
+    origin = ledger.origin_of(category.description, work.installation)
+    return CategoryStatus(name=category.name, id=category.id, origin=origin)
+
+
+def _tag_entry(work: Work, category: Category, tag: Tag) -> TagStatus:
+    return TagStatus(
+        name=tag.name,
+        category=category.name,
+        id=tag.id,
+        category_id=category.id,
+        origin=ledger.origin_of(tag.description, work.installation),
+    )
+
+
 def fingerprint(work: Work) -> str:
     """Changes with what is wanted, with the folder, and with the ledger."""
     wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
-    status = work.status
-    parts = (wanted, status.folder, status.tags, status.categories, work.there.instance_uuid)
+    known = work.status
+    parts = (wanted, known.folder, known.tags, known.categories, work.there.instance_uuid)
     return repr(parts)
 
 
@@ -65,12 +135,13 @@ async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
     """
     left = []
     for tag in unwanted:
-        mine = tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work))
-        if mine and not await _delete_if_unused(work, tag):
-            left.append(tag)
-            continue
-        kept = [t for t in work.status.tags if t.id != tag.id]
-        await work.save(work.status.model_copy(update={"tags": kept}))
+        async with work.ledgers:
+            mine = tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work))
+            if mine and not await _delete_if_unused(work, tag):
+                left.append(tag)
+                continue
+            kept = [t for t in work.status.tags if t.id != tag.id]
+            await work.save(work.status.model_copy(update={"tags": kept}))
     return left
 
 
@@ -79,12 +150,13 @@ async def drop_categories(work: Work) -> list[CategoryStatus]:
     used = {t.category_id for t in work.status.tags}
     left = []
     for category in [c for c in work.status.categories if c.id not in used]:
-        mine = category.origin is Origin.CREATED and not _category_used_elsewhere(work, category.id)
-        if mine and not await _delete_category_if_empty(work, category):
-            left.append(category)
-            continue
-        kept = [c for c in work.status.categories if c.id != category.id]
-        await work.save(work.status.model_copy(update={"categories": kept}))
+        async with work.ledgers:
+            mine = category.origin is Origin.CREATED and not _category_used_elsewhere(work, category.id)
+            if mine and not await _delete_category_if_empty(work, category):
+                left.append(category)
+                continue
+            kept = [c for c in work.status.categories if c.id != category.id]
+            await work.save(work.status.model_copy(update={"categories": kept}))
     return left
 
 
@@ -119,13 +191,7 @@ async def _resolve(work: Work, wanted: EffectiveTag) -> TagStatus | Problem:
     tag = await _tag(work, category, wanted.name)
     if isinstance(tag, Problem):
         return tag
-    entry = TagStatus(
-        name=tag.name,
-        category=category.name,
-        id=tag.id,
-        category_id=category.id,
-        origin=ledger.origin_of(tag.description, work.installation),
-    )
+    entry = _tag_entry(work, category, tag)
     entries = ledger.merged(work.status.tags, [entry])
     if entries != list(work.status.tags) or work.operation(CREATE_TAG):
         await work.strike(CREATE_TAG, tags=entries)
@@ -148,9 +214,7 @@ async def _category(work: Work, name_or_id: str) -> Category | Problem:
                 )
                 return Problem(TAGS_READY, "CategoryNotFound", words)
             category = await _create_category(work, name_or_id)
-    entry = CategoryStatus(
-        name=category.name, id=category.id, origin=ledger.origin_of(category.description, work.installation)
-    )
+    entry = _category_entry(work, category)
     entries = ledger.merged_categories(work.status.categories, [entry])
     if entries != list(work.status.categories) or work.operation(CREATE_CATEGORY):
         await work.strike(CREATE_CATEGORY, categories=entries)
@@ -158,7 +222,7 @@ async def _category(work: Work, name_or_id: str) -> Category | Problem:
 
 
 async def _create_category(work: Work, name: str) -> Category:
-    await work.intend(work.started(CREATE_CATEGORY, name))
+    await work.intend(work.started(CREATE_CATEGORY, name, name=name))
     mark = TagMark(work.installation, work.id).as_description()
     try:
         return await work.there.vcenter.tags.create_category(name, mark, "MULTIPLE", op_id=work.op_id)
@@ -180,7 +244,7 @@ async def _tag(work: Work, category: Category, name: str) -> Tag | Problem:
 
 
 async def _create_tag(work: Work, category: Category, name: str) -> Tag:
-    await work.intend(work.started(CREATE_TAG, f"{category.name}/{name}"))
+    await work.intend(work.started(CREATE_TAG, f"{category.name}/{name}", category=category.id, name=name))
     mark = TagMark(work.installation, work.id).as_description()
     try:
         return await work.there.vcenter.tags.create_tag(category.id, name, mark, op_id=work.op_id)
@@ -240,13 +304,13 @@ def _untagged_external(work: Work, found: Sequence[TagStatus]) -> Problem | None
 
 
 def _other_ledgers(work: Work) -> Iterable[Sequence[TagStatus]]:
-    for status in _other_statuses(work):
-        yield [TagStatus.model_validate(t) for t in status.get("tags") or []]
+    for other in _other_statuses(work):
+        yield [TagStatus.model_validate(t) for t in other.get("tags") or []]
 
 
 def _category_used_elsewhere(work: Work, category_id: str) -> bool:
     return any(
-        c.get("id") == category_id for status in _other_statuses(work) for c in status.get("categories") or []
+        c.get("id") == category_id for other in _other_statuses(work) for c in other.get("categories") or []
     )
 
 

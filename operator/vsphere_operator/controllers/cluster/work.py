@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ class Work:
     objects: Objects
     installation: str
     access: Access | None = None
+    ledgers: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held while the ledgers of all Clusters are read and one of them is changed."""
     findings: dict[str, Condition] = field(default_factory=dict)
 
     @property
@@ -69,11 +72,15 @@ class Work:
         """Write what has changed in the middle of the work; conditions stay as they were."""
         await self._write(new, self._kept(), guarded=guarded)
 
-    async def finish(self, summary: Sequence[Condition], **fields: Any) -> None:
-        """Write the end of this look: Ready in front, then each concern."""
+    async def finish(self, summary: Sequence[Condition], *, complete: bool, **fields: Any) -> None:
+        """Write the end of this look: Ready in front, then each concern.
+
+        A ``complete`` look has seen all concerns: what it did not find again is over.
+        """
         told = unsupported.told_of_cluster(self.obj["spec"])
         wanted = {c.type: c for c in (*summary, *self.findings.values(), *told)}
-        kept = [c for c in self._kept() if c.type not in wanted and c.type not in SUMMARY and not _stale(c)]
+        before = [] if complete else self._kept()
+        kept = [c for c in before if c.type not in wanted and c.type not in SUMMARY and not _stale(c)]
         await self._write(self.status.model_copy(update=fields), [*wanted.values(), *kept])
 
     async def intend(self, operation: Operation) -> None:
@@ -89,8 +96,8 @@ class Work:
     def operation(self, type_: str) -> Operation | None:
         return next((o for o in self.status.intents if o.type == type_), None)
 
-    def started(self, type_: str, target: str, *, task: str | None = None) -> Operation:
-        """An operation that starts now."""
+    def started(self, type_: str, target: str, *, task: str | None = None, **details: str) -> Operation:
+        """An operation that starts now; ``details`` is what it takes to find out later whether it happened."""
         return Operation(
             type=type_,
             target=target,
@@ -98,6 +105,7 @@ class Work:
             vcenter=self.there.instance_uuid,
             started_at=status.now().replace(microsecond=0),
             resource_version=self.obj["metadata"]["resourceVersion"],
+            details=details,
         )
 
     def _kept(self) -> list[Condition]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine, MachineStatus
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.conditions import Condition, Problem
+from vsphere_operator.controllers.intents import inventory_at
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.inventory.entities import VmEntity
-from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs, Proof
 from vsphere_operator.vsphere.vm_details import VmDetails
@@ -49,7 +47,7 @@ def observe(work: Work, looks: Looks) -> Observed:
         namesakes=_namesakes(work, machine),
         clone_running=_clone_running(work, machine),
         task=task,
-        inventory_at=_inventory_at(vcenter.inventory),
+        inventory_at=inventory_at(vcenter.inventory),
         folder=work.folder,
         folder_visible=work.folder is not None and vcenter.inventory.get(work.folder) is not None,
         folder_there=looks.folder_there,
@@ -108,13 +106,6 @@ def seen_status(work: Work) -> MachineStatus:
         host=host.name if host else None,
         datastore=datastore.name if datastore else None,
     )
-
-
-def _inventory_at(inventory: Inventory) -> datetime | None:
-    """When the watch last answered: what came later than that may be missing from the copy."""
-    if inventory.seen_at is None:
-        return None
-    return status.now() - timedelta(seconds=asyncio.get_running_loop().time() - inventory.seen_at)
 
 
 def _our_vm(work: Work, machine: Machine) -> VmEntity | None:

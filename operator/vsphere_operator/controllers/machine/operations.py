@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.intents import seconds_until_shown
 from vsphere_operator.controllers.machine.observed import Observed
 from vsphere_operator.controllers.machine.steps import Block, OperationDone, OperationFailed, Step, Wait
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
@@ -17,10 +16,6 @@ POWER_OFF = "PowerOff"
 DETACH_DISKS = "DetachDisks"
 DELETE_ISO = "DeleteISO"
 DESTROY = "Destroy"
-
-INTENT_GRACE = 5.0
-"""Seconds that an intent without a task is left alone: a call that was on the wire when its operator died arrives
-within this, and shows as a task or as a VM."""
 
 _DOING = {
     CLONE: ("Cloning", "The VM is being cloned."),
@@ -71,12 +66,5 @@ def _intent(seen: Observed, operation: Operation) -> Step:
     unclear = seen.clone_running or any(not vm.config_ready for vm in seen.namesakes)
     if operation.type == CLONE and seen.vm is None and unclear:
         return Wait(reason, message, after=2.0)
-    if operation.started_at is None:
-        return OperationDone(operation)
-    arrived = operation.started_at + timedelta(seconds=INTENT_GRACE)
-    if seen.now < arrived:
-        return Wait(reason, message, after=(arrived - seen.now).total_seconds())
-    if seen.inventory_at is None or seen.inventory_at < arrived:
-        # A connection that lost the call's answer may have lost the watch's, too: its silence shows nothing.
-        return Wait(reason, message, after=2.0)
-    return OperationDone(operation)
+    wait = seconds_until_shown(operation, now=seen.now, looked_at=seen.inventory_at)
+    return Wait(reason, message, after=wait) if wait > 0 else OperationDone(operation)

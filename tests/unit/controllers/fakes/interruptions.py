@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,7 +45,9 @@ class Outgoing:
         mine = len(self.names)
         if self.die_at == mine and self.phase == "before":
             raise Crash(name)
+        await asyncio.sleep(0)  # others get their turn, as with a real call
         result = await effect()
+        await asyncio.sleep(0)
         if self.die_at == mine and self.phase == "after":
             raise Crash(name)
         return result

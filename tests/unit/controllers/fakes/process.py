@@ -36,6 +36,7 @@ class Process:
         self.looks: dict[Key, int] = {}
         self.total_looks = 0
         self.tasks_run = True
+        self.workers = 1
         world.connections.clear()
         self._on_vcenter: Any = None
         self.vcenter = FakeVCenter(world, self._vcenter_changed)
@@ -89,9 +90,18 @@ class Process:
             await asyncio.sleep(0)
             if not self.wanted:
                 return
-            key = next(iter(self.wanted))
-            del self.wanted[key]
-            await self._look(key)
+            keys = list(self.wanted)[: self.workers]
+            for key in keys:
+                del self.wanted[key]
+            # A crash of one ends all: nothing of a dead process goes on.
+            looks = [asyncio.ensure_future(self._look(key)) for key in keys]
+            try:
+                await asyncio.gather(*looks)
+            except BaseException:
+                for look in looks:
+                    look.cancel()
+                await asyncio.gather(*looks, return_exceptions=True)
+                raise
 
     async def _look(self, key: Key) -> None:
         self.total_looks += 1
