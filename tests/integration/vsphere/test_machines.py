@@ -14,7 +14,14 @@ from tests.integration.vsphere.outside import vim, wait_for_task
 from vsphere_operator.vsphere import identity, ownership
 from vsphere_operator.vsphere.answers import Absent, Present
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
-from vsphere_operator.vsphere.inventory import ComputeCluster, Datacenter, Datastore, Network, VmEntity
+from vsphere_operator.vsphere.inventory import (
+    Change,
+    ComputeCluster,
+    Datacenter,
+    Datastore,
+    Network,
+    VmEntity,
+)
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import Proof, VmMark
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Succeeded
@@ -24,6 +31,7 @@ from vsphere_operator.vsphere.vms import CloneRequest
 
 T = TypeVar("T")
 USER_DATA = base64.b64encode(b"#cloud-config\n").decode()
+SLOW_CLONES = ("-clone-ms=1500",)
 WATCHING = {"WaitForUpdatesEx", "ModifyListView", "CancelWaitForUpdates"}
 
 
@@ -171,20 +179,14 @@ async def test_a_drive_is_added_to_a_template_without_one(site: Site, vcenter: V
     assert len((await details(vcenter, made)).cdroms) == 1
 
 
+@pytest.mark.parametrize("flags", [SLOW_CLONES])
 async def test_a_vm_that_is_being_cloned_is_seen_without_a_configuration(
-    site: Site, vcenter: VCenter
+    site: Site, vcenter: VCenter, changes: list[Change]
 ) -> None:
-    seen: list[bool] = []
-    ref = await vcenter.vms.clone(await site.request("growing-1"), op_id="x")
-
-    def look() -> bool:
-        found = vcenter.inventory.find(VmEntity, "growing-1", datacenter=site.datacenter.moref)
-        seen.extend(vm.config_ready for vm in found if isinstance(vm, VmEntity))
-        return bool(seen) and seen[-1]
-
-    await becomes(look)
-    assert seen[0] is False
-    assert isinstance(await ended(vcenter, ref), Succeeded)
+    made = await site.clone(await site.request("growing-1"))
+    states = [c.new.config_ready for c in changes if c.moref == made and isinstance(c.new, VmEntity)]
+    assert states[0] is False
+    assert states[-1] is True
 
 
 async def test_a_taken_name_names_what_has_it(site: Site, vcenter: VCenter) -> None:
@@ -285,6 +287,7 @@ async def test_a_task_that_vcenter_does_not_know_is_forgotten(vcenter: VCenter) 
     assert await ended(vcenter, MoRef("Task:task-999999")) == Forgotten()
 
 
+@pytest.mark.parametrize("flags", [SLOW_CLONES])
 async def test_a_clone_in_flight_is_seen_by_others(
     site: Site, vcenter: VCenter, pool: Any, endpoint: Any
 ) -> None:
