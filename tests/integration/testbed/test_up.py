@@ -92,6 +92,23 @@ def test_a_signal_leaves_no_process_and_no_file(number: signal.Signals) -> None:
     _assert_all_gone(children, directory)
 
 
+def test_a_killed_owner_takes_its_test_bed_along() -> None:
+    program = (
+        "import time\nfrom testbed import Options, TestBed\nbed = TestBed(Options(vms=0)).start()\n"
+        "print(bed.pid, bed.info.kubeconfig.admin, flush=True)\ntime.sleep(600)\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=SOURCES.parent, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    pid, kubeconfig = owner.stdout.readline().split()
+    pids = {int(pid), *_children(int(pid))}
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    _assert_all_gone(pids, Path(kubeconfig).parent.parent)
+
+
 def test_an_interrupted_start_leaves_nothing() -> None:
     process = _up()
     eventually(lambda: len(_children(process.pid)) >= 3)

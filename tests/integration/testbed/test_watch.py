@@ -15,7 +15,7 @@ import pytest
 from pyVmomi import vim, vmodl
 
 from testbed import TestBed
-from tests.integration.testbed.clients import Seat, eventually, result
+from tests.integration.testbed.clients import Seat, result
 
 pytestmark = pytest.mark.testbed
 
@@ -217,21 +217,32 @@ def test_two_sessions_hear_of_the_same_change(watch: Watch, test_bed: TestBed, f
     other.seat.content.sessionManager.Logout()
 
 
-def test_a_clone_that_is_being_made_has_no_configuration_yet(
-    watch: Watch, seat: Seat, folder: vim.Folder
-) -> None:
-    """A VM is either without any configuration, or has the marks that came with the clone."""
-    watch.over(_everything(watch.seat), VirtualMachine=["name", "config.uuid", KEYED])
-    while watch.wait(seconds=0):
-        pass
-    seen: list[dict[str, Any]] = []
-    names = [f"marked-{i}" for i in range(8)]
+def _read(seat: Seat, view: Any, paths: list[str]) -> list[dict[str, Any]]:
+    """Read the VMs of a view with one call."""
+    children = PropertyCollector.TraversalSpec(path="view", skip=False, type=type(view))
+    spec = PropertyCollector.FilterSpec(
+        objectSet=[PropertyCollector.ObjectSpec(obj=view, skip=True, selectSet=[children])],
+        propSet=[PropertyCollector.PropertySpec(type=vim.VirtualMachine, pathSet=paths)],
+    )
+    answer = seat.content.propertyCollector.RetrievePropertiesEx([spec], PropertyCollector.RetrieveOptions())
+    return [{prop.name: prop.val for prop in found.propSet} for found in (answer.objects if answer else [])]
+
+
+def test_a_clone_that_is_being_made_has_no_configuration_yet(seat: Seat, folder: vim.Folder) -> None:
+    """A VM is either without any configuration, or has all of what came with the clone."""
+
+    def is_whole(vm: dict[str, Any]) -> bool:
+        return (vm.get(KEYED), vm.get("config.annotation")) == ("mine", "noted")
+
     mark = [vim.option.OptionValue(key="example.id", value="mine")]
-    tasks = [seat.clone(folder, name, extraConfig=mark) for name in names]
-    while not all(task.info.state in ("success", "error") for task in tasks):
-        watch.wait()
-        seen += [dict(known) for known in watch.copy.values() if known.get("name") in names]
-    eventually(lambda: not watch.wait(seconds=0))
-    seen += [dict(known) for known in watch.copy.values() if known.get("name") in names]
-    assert len({known["name"] for known in seen}) == 8
-    assert not [known for known in seen if known.get("config.uuid") and known.get(KEYED) != "mine"]
+    tasks = [seat.clone(folder, f"marked-{i}", annotation="noted", extraConfig=mark) for i in range(24)]
+    last = time.monotonic() + 30
+    complete: list[dict[str, Any]] = []
+    view = seat.content.viewManager.CreateContainerView(folder, [vim.VirtualMachine], True)
+    while len(complete) < len(tasks):
+        assert time.monotonic() < last
+        seen = _read(seat, view, ["name", "config.uuid", "config.annotation", KEYED])
+        assert not [vm for vm in seen if vm.get("config.uuid") and not is_whole(vm)]
+        complete = [vm for vm in seen if is_whole(vm)]
+    for task in tasks:
+        result(task)
