@@ -13,7 +13,12 @@ PAUSE = 0.1
 
 
 def eventually(
-    look: Callable[[], T | None], what: str, *, seconds: float = 25.0, explain: Callable[[], str] = str
+    look: Callable[[], T | None],
+    what: str,
+    *,
+    seconds: float = 25.0,
+    pause: float = PAUSE,
+    explain: Callable[[], str] = str,
 ) -> T:
     """The first answer that is not None and not False; AssertionError with `explain()` after the time."""
     deadline = time.monotonic() + seconds
@@ -23,4 +28,4 @@ def eventually(
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}\n{explain()}")
-        time.sleep(PAUSE)
+        time.sleep(pause)

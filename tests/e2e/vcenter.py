@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -51,6 +51,9 @@ class Administrator:
     def find(self, path: str) -> Any:
         """The inventory object at a full path, None when there is none."""
         return self._instance.content.searchIndex.FindByInventoryPath(path.strip("/"))
+
+    def names_in(self, folder: str) -> list[str]:
+        return [child.name for child in self.find(folder).childEntity]
 
     def vms_in(self, folder: str) -> list[Vm]:
         """The VMs right in a folder; none when there is no such folder."""
@@ -146,6 +149,12 @@ class Administrator:
         state.pop("sessions")
         return state
 
+    def end_sessions(self, user: str) -> None:
+        """End a user's SOAP sessions, as an administrator does in the client."""
+        manager = self._instance.content.sessionManager
+        ended = [session.key for session in manager.sessionList if session.userName == user]
+        manager.TerminateSession(ended)
+
     def sessions(self, user: str) -> dict[str, int]:
         """How many open sessions a user has, by protocol."""
         sessions = self.double.control("/state")["sessions"]
@@ -221,3 +230,21 @@ def nic_networks(vm: Vm) -> list[str]:
 def iso_paths(vm: Vm) -> list[str]:
     backings = [d.backing for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualCdrom)]
     return [b.fileName for b in backings if isinstance(b, vim.vm.device.VirtualCdrom.IsoBackingInfo)]
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What two states have not in common, a line each: `+ new thing`, `- lost thing`."""
+    old, new = set(_lines("", before)), set(_lines("", after))
+    return [*(f"- {line}" for line in sorted(old - new)), *(f"+ {line}" for line in sorted(new - old))]
+
+
+def _lines(where: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _lines(f"{where}/{key}", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            name = inner.get("id") or inner.get("object") if isinstance(inner, Mapping) else None
+            yield from _lines(f"{where}/{name or '*'}", inner)
+    else:
+        yield f"{where}: {value}"

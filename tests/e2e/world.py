@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,6 +51,10 @@ class World:
         self.operator = self.another_operator()
         self.start_operator()
 
+    def let_pass(self, seconds: float) -> None:
+        """Let time go by in which something is not to happen."""
+        time.sleep(seconds)
+
     def password(self, user: str) -> str:
         return dict(USERS)[user]
 
@@ -80,6 +85,7 @@ class Tenant:
         self.vcenter = world.administrator
         self.namespace = name or f"e2e-{uuid.uuid4().hex[:8]}"
         self.seed = self.namespace
+        self.first_call = max((int(c["sequence"]) for c in world.double.calls()), default=0)
 
     def settle_in(self, changes: Mapping[str, Any] | None = None) -> None:
         """Everything that a Cluster needs; `changes` go into the Seed's datacenter."""
@@ -159,6 +165,10 @@ class Tenant:
 
     def eventually(self, look: Callable[[], T | None], what: str, *, seconds: float = 25.0) -> T:
         return eventually(look, what, seconds=seconds, explain=self.explain)
+
+    def soon(self, look: Callable[[], bool], what: str) -> None:
+        """Wait for a short moment in the middle of something: look without a pause."""
+        eventually(look, what, pause=0.0, explain=self.explain)
 
     def ready(self, kind: str, name: str, *, seconds: float = 25.0) -> Object:
         """Wait until the object is Ready for its present generation."""
