@@ -28,6 +28,7 @@ from vsphere_operator.vsphere.inventory import (
     paths,
 )
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.vm_details import decode
 
 ROOT, DC, VM_FOLDER, HOST_FOLDER = (
     MoRef(r) for r in ("Folder:group-d1", "Datacenter:datacenter-2", "Folder:group-v3", "Folder:group-h4")
@@ -244,6 +245,13 @@ def test_addresses_come_from_virtual_cards_in_their_order() -> None:
         GuestNic("a", "m1", ("10.0.0.1", "fe80::1"), 4000),
     )
     assert VmEntity(VM1, guest_nics=nics).addresses == ("10.0.0.1", "fe80::1", "10.0.0.2")
+
+
+@pytest.mark.parametrize(("uuid", "ready"), [(None, False), (UUID, True)])
+def test_a_vm_without_a_configuration_is_not_ready(uuid: str | None, ready: bool) -> None:
+    assert VmEntity(VM1, "w-1", KUBE, instance_uuid=uuid).config_ready is ready
+    details = decode(VM1, {"name": "w-1", "config.instanceUuid": uuid, "config.hardware.device": []})
+    assert details.config_ready is ready
 
 
 def test_every_leaf_is_a_field_of_its_entity() -> None:
