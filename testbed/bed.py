@@ -19,6 +19,7 @@ from testbed.kubernetes_api import (
     applicable,
     controller_manager_command,
     etcd_command,
+    self_contained,
 )
 from testbed.ports import PortLease, lease_port
 from testbed.processes import Child, Janitor, ProcessError, start, wait_until
@@ -26,7 +27,7 @@ from testbed.processes import Child, Janitor, ProcessError, start, wait_until
 BASE_MANIFESTS = SOURCES.parent / "deploy" / "base"
 OPERATOR = "vsphere-operator"  # the namespace, and the ServiceAccount in it
 _PORT_TAKEN = "address already in use"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0  # on an idle machine it takes 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,9 @@ class Bed:
         )
         operator = self._operator_kubeconfig(directory, seed)
         wait_until(user.is_ready, user_child, _START_SECONDS)
-        user_cluster = _write(directory, "user-cluster", user.kubeconfig(user.client_certificate("admin")))
+        user_cluster = _write(
+            directory, "user-cluster", self_contained(user.kubeconfig(user.client_certificate("admin")))
+        )
         ready = self._await_vcenter(vcenter)
         self._progress(f"ready after {time.monotonic() - started:.1f} s")
         kubeconfig = {"admin": str(admin), "operator": str(operator), "userCluster": str(user_cluster)}

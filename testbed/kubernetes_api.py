@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
@@ -99,6 +100,18 @@ class KubernetesApi:
             "client-certificate": str(self.pki / f"{name}.crt"),
             "client-key": str(self.pki / f"{name}.key"),
         }
+
+
+def self_contained(kubeconfig: Manifest) -> dict[str, Any]:
+    """Return a kubeconfig with the contents of the files that it names, so that it can go into a Secret."""
+    document: dict[str, Any] = json.loads(json.dumps(kubeconfig))
+    parts = [entry["cluster"] for entry in document["clusters"]]
+    parts += [entry["user"] for entry in document["users"]]
+    for part in parts:
+        for key in ("certificate-authority", "client-certificate", "client-key"):
+            if file := part.pop(key, None):
+                part[f"{key}-data"] = base64.b64encode(Path(file).read_bytes()).decode()
+    return document
 
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import ssl
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -144,6 +146,15 @@ def insert(vm: vim.VirtualMachine, path: str) -> Any:
     return vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
 
 
+def _credential(part: dict[str, str], key: str, directory: Path) -> str:
+    """Return the file that a kubeconfig names, or one with the data that it holds."""
+    if file := part.get(key):
+        return file
+    path = directory / key
+    path.write_bytes(base64.b64decode(part[f"{key}-data"]))
+    return str(path)
+
+
 class Kubernetes:
     """A kubeconfig's API over plain HTTPS."""
 
@@ -151,12 +162,17 @@ class Kubernetes:
         document = json.loads(kubeconfig.read_text())
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
         self._server = cluster["server"]
-        self._context = ssl.create_default_context(cafile=cluster["certificate-authority"])
         self._headers = {"Content-Type": "application/json"}
-        if token := user.get("token"):
-            self._headers["Authorization"] = f"Bearer {token}"
-        else:
-            self._context.load_cert_chain(user["client-certificate"], user["client-key"])
+        with tempfile.TemporaryDirectory() as directory:
+            ca = _credential(cluster, "certificate-authority", Path(directory))
+            self._context = ssl.create_default_context(cafile=ca)
+            if token := user.get("token"):
+                self._headers["Authorization"] = f"Bearer {token}"
+            else:
+                files = [
+                    _credential(user, key, Path(directory)) for key in ("client-certificate", "client-key")
+                ]
+                self._context.load_cert_chain(*files)
 
     def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return status and decoded answer."""

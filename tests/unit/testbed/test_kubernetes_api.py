@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from testbed.bed import BASE_MANIFESTS
-from testbed.kubernetes_api import KubernetesApi, applicable
+from testbed.kubernetes_api import KubernetesApi, applicable, self_contained
 
 
 def _write(directory: Path, name: str, *manifests: dict[str, object]) -> None:
@@ -39,3 +39,13 @@ def test_a_kubeconfig_names_its_server_and_its_ca(tmp_path: Path) -> None:
     assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:12345"
     assert config["clusters"][0]["cluster"]["certificate-authority"] == str(tmp_path / "ca.crt")
     assert config["contexts"][0]["context"]["namespace"] == "here"
+
+
+def test_a_self_contained_kubeconfig_names_no_file(tmp_path: Path) -> None:
+    for name in ("ca.crt", "admin.crt", "admin.key"):
+        (tmp_path / name).write_text(name)
+    api = KubernetesApi(name="seed", port=12345, pki=tmp_path)
+    config = self_contained(api.kubeconfig(api.client_certificate("admin")))
+    assert str(tmp_path) not in str(config)
+    assert config["clusters"][0]["cluster"]["certificate-authority-data"] == "Y2EuY3J0"
+    assert config["users"][0]["user"]["client-key-data"] == "YWRtaW4ua2V5"
