@@ -30,12 +30,12 @@ async def access(objects: Objects, vcenters: VCenterPool, cluster: Cluster) -> A
 
 
 def offer_for(objects: Objects, cluster: Cluster) -> Offer | Problem:
-    """The datacenter that the Cluster names, if its namespace may use it."""
+    """The datacenter that the Cluster names, if its namespace may use it; what it has there may always go."""
     offer = find_offer(objects, cluster.spec.datacenter)
     if isinstance(offer, Problem):
         return offer
     allowed = offer.vsphere.allowed_namespaces
-    if allowed is not None:
+    if allowed is not None and cluster.metadata.deletion_timestamp is None:
         namespace = objects.get("Namespace", "", cluster.metadata.namespace or "")
         labels = (namespace or {}).get("metadata", {}).get("labels") or {}
         if not allowed.matches(labels):
@@ -50,14 +50,18 @@ def offer_for(objects: Objects, cluster: Cluster) -> Offer | Problem:
 async def infrastructure_login(objects: Objects, offer: Offer, cluster: Cluster) -> Login | Problem:
     """The Cluster's own infrastructure user, else the datacenter's, else the CCM's and CSI driver's.
 
-    A Secret that is named and unusable is an error, never a reason to take the next one.
+    A Secret that is named and unusable is an error and no reason to take the next one, but for a Cluster that goes:
+    its namespace may have lost its Secrets before its finalizers are done, and then the datacenter's user finishes.
     """
     namespace, own = cluster.metadata.namespace or "", cluster.spec.cloud.vsphere
+    shared = offer.vsphere.infra_management_user
     if own.infra_management_user is not None:
-        return await read_login(objects, namespace, own.infra_management_user.secret_ref.name)
-    if offer.vsphere.infra_management_user is not None:
-        reference = offer.vsphere.infra_management_user.secret_ref
-        return await read_login(objects, reference.namespace, reference.name)
+        login = await read_login(objects, namespace, own.infra_management_user.secret_ref.name)
+        lost = isinstance(login, Problem) and login.reason == "SecretNotFound"
+        if not (lost and shared is not None and cluster.metadata.deletion_timestamp is not None):
+            return login
+    if shared is not None:
+        return await read_login(objects, shared.secret_ref.namespace, shared.secret_ref.name)
     if own.credentials_secret_ref is not None:
         return await read_login(objects, namespace, own.credentials_secret_ref.name)
     words = (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.vsphere.answers import Present
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.inventory.entities import (
     ComputeCluster,
     Datacenter,
@@ -22,7 +22,8 @@ from vsphere_operator.vsphere.inventory.entities import (
     VmEntity,
 )
 from vsphere_operator.vsphere.inventory.index import Inventory
-from vsphere_operator.vsphere.morefs import MoRef, parse
+from vsphere_operator.vsphere.inventory.paths import unescape
+from vsphere_operator.vsphere.morefs import MoRef
 
 E = TypeVar("E", bound=Entity)
 
@@ -32,9 +33,13 @@ TEMPLATE = "TemplateReady"
 
 def find_datacenter(inventory: Inventory, name: str, *, field: str) -> Datacenter | Problem:
     answer = inventory.datacenter(name)
-    if isinstance(answer, Present):
-        return answer.value
-    return _missing("Datacenter", "datacenter", name, "vCenter", field)
+    match answer:
+        case Present(value=datacenter):
+            return datacenter
+        case Unknown(why=why):
+            return Problem(PLACEMENT, "DatacenterUnknown", f"{why} ({field})")
+        case Absent():
+            return _missing("Datacenter", "datacenter", name, "vCenter", field)
 
 
 def find_compute_cluster(
@@ -60,8 +65,14 @@ def find_datastore(
     return found
 
 
-def find_network(inventory: Inventory, name: str, datacenter: Datacenter, *, field: str) -> Network | Problem:
-    return _find(inventory, Network, name, datacenter, noun="network", field=field)
+def find_network(
+    inventory: Inventory, name: str, datacenter: Datacenter, *, cluster: ComputeCluster | None, field: str
+) -> Network | Problem:
+    """The network; of several of one name (a segment stands once a switch) the one that the cluster's hosts reach."""
+    reached = cluster.networks if cluster is not None else ()
+    return _find(
+        inventory, Network, name, datacenter, noun="network", field=field, prefer=lambda n: n.moref in reached
+    )
 
 
 def find_pool(
@@ -74,7 +85,15 @@ def find_pool(
             return root
         words = f'the root resource pool of the compute cluster "{cluster.name}" is not visible to this user'
         return Problem(PLACEMENT, "ResourcePoolNotFound", words)
-    return _find(inventory, ResourcePool, name, datacenter, noun="resource pool", field=field)
+    return _find(
+        inventory,
+        ResourcePool,
+        name,
+        datacenter,
+        noun="resource pool",
+        field=field,
+        prefer=lambda pool: pool.owner == cluster.moref,
+    )
 
 
 def find_folder(inventory: Inventory, path: str) -> Folder | None:
@@ -109,13 +128,9 @@ def find_template(
 
 
 def _template_by_reference(inventory: Inventory, text: str) -> VmEntity | None:
-    if not text.startswith("VirtualMachine:"):
-        return None
-    try:
-        entity = inventory.get(parse(text))
-    except ValueError:
-        return None
-    return entity if isinstance(entity, VmEntity) else None
+    """By MoRef, written as in a status or as vCenter itself shows it (`vm-42`)."""
+    found = (inventory.vm(MoRef(written)) for written in (text, f"VirtualMachine:{text}"))
+    return next((vm for vm in found if vm is not None), None)
 
 
 def _find(
@@ -148,7 +163,8 @@ def _candidates(inventory: Inventory, kind: type[E], name: str, datacenter: MoRe
             return []
         home = inventory.datacenter_of(answer.value.moref)
         return [answer.value] if home is not None and home.moref == datacenter else []
-    return [e for e in inventory.find(kind, name, datacenter=datacenter) if isinstance(e, kind)]
+    found = inventory.find(kind, unescape(name), datacenter=datacenter)
+    return [e for e in found if isinstance(e, kind)]
 
 
 def _missing(title: str, noun: str, name: str, where: str, field: str) -> Problem:

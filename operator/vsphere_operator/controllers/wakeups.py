@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from vsphere_operator.api.names import GROUP
-from vsphere_operator.controllers.lifecycle import controller_of, metadata
+from vsphere_operator.controllers import conditions
+from vsphere_operator.controllers.lifecycle import controller_of, identity, labels_of, metadata
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.identity import instance_uuid
-from vsphere_operator.vsphere.inventory.entities import Change, Folder, VmEntity
+from vsphere_operator.vsphere.inventory.entities import Change, Datastore, Folder, Host, VmEntity
 
 OWN_KINDS = ("Seed", "Preset", "Cluster", "MachineDeployment", "MachineSet", "Machine")
 RECONCILED = ("Seed", "Cluster", "MachineDeployment", "MachineSet", "Machine")
@@ -57,12 +58,11 @@ def _controller_uid(obj: Object) -> Iterator[str]:
 
 
 def _identity(obj: Object) -> Iterator[str]:
-    yield (metadata(obj).get("annotations") or {}).get(f"{GROUP}/id") or metadata(obj)["uid"]
+    yield identity(obj)
 
 
 def _instance_uuid(obj: Object) -> Iterator[str]:
-    for identity in _identity(obj):
-        yield instance_uuid(identity)
+    yield instance_uuid(identity(obj))
 
 
 def _vm(obj: Object) -> Iterator[str]:
@@ -84,6 +84,19 @@ def _tasks(obj: Object) -> Iterator[str]:
             yield operation["taskRef"]
 
 
+WAITING, STALLED = "waiting", "stalled"
+
+
+def _discontent(obj: Object) -> Iterator[str]:
+    """Whether something that an object waits for, or that a person has to mend, may have come."""
+    found = (obj.get("status") or {}).get("conditions") or []
+    states = {c.get("type"): c.get("status") for c in found}
+    if states.get("Ready") != "True" or "deletionTimestamp" in metadata(obj):
+        yield WAITING
+    if states.get("Stalled") == "True":
+        yield STALLED
+
+
 Index = Callable[[Object], Iterable[str]]
 
 INDEXES: Sequence[tuple[str, str, Index]] = (
@@ -97,6 +110,7 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Cluster", "task", _tasks),
     *((kind, "cluster", _cluster_ref) for kind in ("MachineDeployment", "MachineSet", "Machine")),
     *((kind, "controller-uid", _controller_uid) for kind in ("MachineSet", "Machine")),
+    *((kind, "discontent", _discontent) for kind in ("Seed", "Cluster", "Machine")),
     ("Machine", "secret", _secret_refs),
     ("Machine", "instance-uuid", _instance_uuid),
     ("Machine", "vm", _vm),
@@ -117,28 +131,38 @@ class Wakeups:
             return set()
         meta = metadata(obj)
         keys = {Key(kind, meta.get("namespace") or "", meta["name"])} if kind in RECONCILED else set()
-        dependents: Mapping[str, Callable[[Object], set[Key]]] = {
-            "Secret": self._of_secret,
-            "ConfigMap": self._of_config_map,
-            "Namespace": self._of_namespace,
-            "Seed": lambda o: self._of_seed(old, new),
-            "Cluster": lambda o: self._of_cluster(old, new),
-            "MachineDeployment": self._upwards,
-            "MachineSet": self._upwards,
-            "Machine": self._upwards,
+        dependents: Mapping[str, Callable[[], set[Key]]] = {
+            "Secret": lambda: self._of_secret(obj),
+            "ConfigMap": lambda: self._of_config_map(obj),
+            "Namespace": lambda: self._of_namespace(old, new),
+            "Seed": lambda: self._of_seed(old, new),
+            "Cluster": lambda: self._of_cluster(old, new) | self._twins("Cluster", "id", old, new),
+            "MachineDeployment": lambda: self._upwards(old, new),
+            "MachineSet": lambda: self._upwards(old, new),
+            "Machine": lambda: self._upwards(old, new) | self._twins("Machine", "instance-uuid", old, new),
         }
         find = dependents.get(kind)
-        return keys | (find(obj) if find else set())
+        return keys | (find() if find else set())
 
     def for_vcenter(self, changes: Sequence[Change]) -> set[Key]:
-        """Those whose VM, folder or task changed; on anything structural, all that are not content."""
+        """Those whose VM, folder or task changed, and those for whom a thing that they name may have come."""
         keys: set[Key] = set()
-        structural = False
+        wanted: set[str] = set()
         for change in changes:
+            if change.kind == "state":
+                keys |= self._keys("Seed")
+                wanted.add(WAITING)
+                continue
             found = self._of_change(change)
             keys |= found
-            structural = structural or (not found and _is_structural(change))
-        return keys | (self._discontented() if structural else set())
+            entity = change.new or change.old
+            if isinstance(entity, VmEntity):
+                # VMs come and go all the time, ours among them: only who cannot go on without a person looks.
+                wanted |= {STALLED} if not found and _may_be_named(change) else set()
+            elif _may_be_named(change):
+                wanted.add(WAITING)
+        kinds = ("Seed", "Cluster", "Machine")
+        return keys | {k for kind in kinds for state in wanted for k in self._find(kind, "discontent", state)}
 
     def _of_change(self, change: Change) -> set[Key]:
         keys: set[Key] = set()
@@ -153,18 +177,9 @@ class Wakeups:
                 keys |= {k for k in self._find("Cluster", "folder", entity.parent) if self._waits(k)}
         return keys
 
-    def _discontented(self) -> set[Key]:
-        return {k for kind in ("Seed", "Cluster", "Machine") for k in self._keys(kind) if self._waits(k)}
-
     def _waits(self, key: Key) -> bool:
         obj = self._objects.get(key.kind, key.namespace, key.name)
-        conditions = ((obj or {}).get("status") or {}).get("conditions") or []
-        ready = next((c for c in conditions if c.get("type") == "Ready"), None)
-        return (
-            ready is None
-            or ready.get("status") != "True"
-            or bool(obj and "deletionTimestamp" in obj["metadata"])
-        )
+        return obj is None or WAITING in _discontent(obj)
 
     def _of_secret(self, obj: Object) -> set[Key]:
         reference = f"{metadata(obj).get('namespace', '')}/{metadata(obj)['name']}"
@@ -181,8 +196,13 @@ class Wakeups:
         clusters = {k for seed in seeds for k in self._clusters_of(seed)}
         return seeds | clusters | self._machines_of(clusters)
 
-    def _of_namespace(self, obj: Object) -> set[Key]:
-        return self._keys("Cluster", metadata(obj)["name"])
+    def _of_namespace(self, old: Object | None, new: Object | None) -> set[Key]:
+        """A datacenter may allow namespaces by their labels."""
+        obj = new if new is not None else old
+        if obj is None or (old is not None and new is not None and labels_of(old) == labels_of(new)):
+            return set()
+        name = metadata(obj)["name"]
+        return self._keys("Cluster", name) | self._keys("Machine", name)
 
     def _of_seed(self, old: Object | None, new: Object | None) -> set[Key]:
         if old is not None and new is not None and old["spec"] == new["spec"]:
@@ -201,18 +221,27 @@ class Wakeups:
         meta = metadata(obj)
         return self._find("Machine", "cluster", f"{meta['namespace']}/{meta['name']}")
 
-    def _upwards(self, obj: Object) -> set[Key]:
-        """The owner, and the Cluster when it waits for its workers to go."""
-        meta = metadata(obj)
+    def _upwards(self, old: Object | None, new: Object | None) -> set[Key]:
+        """The owner; and the Cluster, which counts its Machines and waits for its workers to go."""
         keys = set()
-        owner = controller_of(obj)
-        if owner is not None and owner.get("kind") in RECONCILED:
-            keys.add(Key(str(owner["kind"]), meta["namespace"], str(owner["name"])))
-        cluster = Key("Cluster", meta["namespace"], obj["spec"]["clusterName"])
-        parent = self._objects.get("Cluster", cluster.namespace, cluster.name)
-        if parent is not None:
-            keys.add(cluster)
+        for obj in (old, new):
+            owner = controller_of(obj) if obj is not None else None
+            if owner is not None and obj is not None and owner.get("kind") in RECONCILED:
+                keys.add(Key(str(owner["kind"]), metadata(obj)["namespace"], str(owner["name"])))
+        obj = new if new is not None else old
+        if obj is None or (old is not None and new is not None and _is_ready(old) == _is_ready(new)):
+            return keys
+        namespace, name = metadata(obj)["namespace"], obj["spec"]["clusterName"]
+        if self._objects.get("Cluster", namespace, name) is not None:
+            keys.add(Key("Cluster", namespace, name))
         return keys
+
+    def _twins(self, kind: str, index: str, old: Object | None, new: Object | None) -> set[Key]:
+        """Those that had the same copied identity as one that is gone or has another one now."""
+        if old is None or (new is not None and identity(old) == identity(new)):
+            return set()
+        value = instance_uuid(identity(old)) if index == "instance-uuid" else identity(old)
+        return self._find(kind, index, value)
 
     def _clusters_of(self, seed: Key) -> set[Key]:
         obj = self._objects.get("Seed", "", seed.name)
@@ -234,16 +263,27 @@ def _key(obj: Object) -> Key:
     return Key(obj["kind"], meta.get("namespace") or "", meta["name"])
 
 
-def _is_structural(change: Change) -> bool:
-    """Something that a name in a spec may stand for has come, gone or changed."""
-    if change.kind == "state":
-        return True
-    entity = change.new or change.old
-    if isinstance(entity, VmEntity):
-        return entity.template
-    return change.kind in ("entered", "left") or (
-        change.old is not None and change.new is not None and change.old.name != change.new.name
-    )
+def _may_be_named(change: Change) -> bool:
+    """Whether something that a name in a spec may stand for has come, gone, or changed what it is good for."""
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return change.kind in ("entered", "left")
+    if isinstance(old, VmEntity) and isinstance(new, VmEntity):
+        return _as_named(old) != _as_named(new)
+    if isinstance(old, Datastore) and isinstance(new, Datastore):
+        return replace(old, free_space=0, capacity=0) != replace(new, free_space=0, capacity=0)
+    if isinstance(old, Host) and isinstance(new, Host):
+        return False  # what its hosts reach shows on the compute cluster
+    return old != new
+
+
+def _as_named(vm: VmEntity) -> tuple[object, ...]:
+    """What decides whether a VM stands in the way of a name, or can serve as a template."""
+    return vm.name, vm.parent, vm.template, vm.config_ready, vm.power_state == "poweredOff"
+
+
+def _is_ready(obj: Object) -> bool:
+    return conditions.is_true((obj.get("status") or {}).get("conditions") or [], conditions.READY)
 
 
 def _for_machines(cluster: Object) -> Any:

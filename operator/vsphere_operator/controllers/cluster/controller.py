@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -36,6 +35,7 @@ from vsphere_operator.controllers.lifecycle import (
     release,
 )
 from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
 from vsphere_operator.runtime.engine import Result
@@ -242,11 +242,6 @@ def _key(work: Work) -> Key:
     return key_of(work.obj)
 
 
-def _look_again(work: Work, problem: Problem | None) -> float | None:
-    """A problem's own pause; otherwise the datacenter's interval, spread so that a thousand do not come at once."""
-    if problem is not None:
-        return problem.retry_after
-    if work.access is None:
-        return None
-    interval = parse_duration(work.access.offer.vsphere.resync_interval)
-    return interval * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+def _look_again(work: Work, problem: Problem | None) -> float:
+    interval = work.access.offer.vsphere.resync_interval if work.access else None
+    return look_again(problem.retry_after if problem else None, interval)

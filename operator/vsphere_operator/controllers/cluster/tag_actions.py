@@ -24,6 +24,7 @@ from vsphere_operator.vsphere.ownership import TagMark
 from vsphere_operator.vsphere.tags import Category, Tag
 
 TAGS_READY = "TagsReady"
+_POLLED = 60.0  # seconds; no watch tells of a category that a person makes
 CREATE_TAG = "CreateTag"
 CREATE_CATEGORY = "CreateTagCategory"
 
@@ -212,7 +213,7 @@ async def _category(work: Work, name_or_id: str) -> Category | Problem:
                     f'the tag category "{name_or_id}" is not in vCenter; create it, or set '
                     f"{work.there.offer.field('createTagCategory')} to true"
                 )
-                return Problem(TAGS_READY, "CategoryNotFound", words)
+                return Problem(TAGS_READY, "CategoryNotFound", words, retry_after=_POLLED)
             category = await _create_category(work, name_or_id)
     entry = _category_entry(work, category)
     entries = ledger.merged_categories(work.status.categories, [entry])

@@ -28,6 +28,7 @@ from vsphere_operator.controllers.machine.operations import DELETE_ISO, DESTROY,
 from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
 from vsphere_operator.runtime.engine import Result
@@ -247,7 +248,8 @@ class MachineController:
         await self._actions.save(work, state, end=end)
         status_writing.announce(self._events, before, work.obj)
         remaining = self._setbacks.current(key, inputs=inputs)
-        return Result(requeue_after=_look_again(end, remaining[1] if remaining else None))
+        after = _pause(end, remaining[1] if remaining else None)
+        return Result(requeue_after=look_again(after, work.access.offer.vsphere.resync_interval))
 
     async def _end_without_vcenter(self, obj: Object, problem: Problem | None) -> Result:
         """Paused, or vCenter cannot be asked: say so, and leave all else in the status as it is."""
@@ -266,7 +268,7 @@ class MachineController:
         new = status_writing.compose(obj, fields, [*wanted, *concern, *kept], at=status_writing.now())
         after = await status_writing.write(self._objects, obj, new)
         status_writing.announce(self._events, obj, after)
-        return Result(requeue_after=problem.retry_after if problem else None)
+        return Result(requeue_after=look_again(problem.retry_after if problem else None))
 
     async def _gone(self, work: Work, step: steps.Release) -> Result:
         self._events.normal(work.obj, "VMGone", f"Nothing is left of the VM: {step.proof}.")
@@ -299,7 +301,7 @@ def _is_done(operation: Operation, fault: Fault) -> bool:
     return operation.type in (DELETE_ISO, DESTROY) and fault.fault_class is FaultClass.GONE
 
 
-def _look_again(end: machine_status.End, remaining: float | None) -> float | None:
+def _pause(end: machine_status.End, remaining: float | None) -> float | None:
     match end:
         case steps.Wait(after=after):
             return after

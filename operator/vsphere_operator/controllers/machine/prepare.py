@@ -21,7 +21,7 @@ from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.controllers.settings import Setting, Settings
-from vsphere_operator.vsphere.answers import Present, Unknown
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.inventory.entities import (
@@ -35,6 +35,7 @@ from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 BOOTSTRAP = "BootstrapReady"
+_TAGS_POLLED = 60.0  # seconds; no watch tells of a tag that a person makes
 _OFFLOAD_FROM = 14  # vmx-14: the hardware version whose vmxnet3 offloads UDP tunnels
 
 
@@ -214,7 +215,7 @@ def _networks(
         return None
     references = []
     for name in setting.value:
-        network = lookups.find_network(inventory, name, datacenter, field=setting.field)
+        network = lookups.find_network(inventory, name, datacenter, cluster=compute, field=setting.field)
         if isinstance(network, Problem):
             return network
         if network.moref not in compute.networks:
@@ -255,18 +256,25 @@ async def _tag_id(access: Access, name: str, category: str | None) -> str | Prob
         words = f'the tag "{name}" names no category and the datacenter has no defaultTagCategory; add one'
         return Problem("TagsReady", "CategoryMissing", words)
     op_id = f"tags-{name}"[:60]
-    try:
-        found = await access.vcenter.tags.category(category, op_id=op_id)
-        if not isinstance(found, Present):
-            return Problem(
-                "TagsReady", "CategoryNotFound", f'the tag category "{category}" does not exist; create it'
-            )
-        tag = await access.vcenter.tags.tag(found.value.id, name, op_id=op_id)
-    except VSphereError as error:
-        return problem_of(error.fault, "TagsReady")
-    if not isinstance(tag, Present):
+    found = await access.vcenter.tags.category(category, op_id=op_id)
+    if isinstance(found, Unknown):
+        return _tags_unknown(found)
+    if isinstance(found, Absent):
+        words = f'the tag category "{category}" does not exist, or this user may not see it; create it'
+        return Problem("TagsReady", "CategoryNotFound", words, retry_after=_TAGS_POLLED)
+    tag = await access.vcenter.tags.tag(found.value.id, name, op_id=op_id)
+    if isinstance(tag, Unknown):
+        return _tags_unknown(tag)
+    if isinstance(tag, Absent):
         words = (
             f'the tag "{name}" is not in the category "{category}"; create it, or remove it from the template'
         )
-        return Problem("TagsReady", "TagNotFound", words)
+        return Problem("TagsReady", "TagNotFound", words, retry_after=_TAGS_POLLED)
     return tag.value.id
+
+
+def _tags_unknown(answer: Unknown) -> Problem:
+    """Nothing is missing: vCenter could not be asked."""
+    if answer.fault is not None:
+        return problem_of(answer.fault, "TagsReady")
+    return Problem("TagsReady", "TagsUnknown", answer.why, stalled=False, retry_after=10.0)

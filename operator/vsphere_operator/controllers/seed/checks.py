@@ -33,8 +33,9 @@ def find_problems(offer: Offer, inventory: Inventory) -> list[Problem]:
         found.append(
             lookups.find_datastore(inventory, own.datastore, datacenter, field=offer.field("datastore"))
         )
+    reach = cluster if isinstance(cluster, ComputeCluster) else None
     found += [
-        lookups.find_network(inventory, n.name, datacenter, field=offer.field("networks"))
+        lookups.find_network(inventory, n.name, datacenter, cluster=reach, field=offer.field("networks"))
         for n in own.networks or []
     ]
     found += _templates(offer, inventory, datacenter)

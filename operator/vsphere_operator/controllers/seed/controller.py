@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.seed import Seed
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
@@ -22,6 +23,7 @@ from vsphere_operator.controllers.datacenters import (
 )
 from vsphere_operator.controllers.lifecycle import is_deleting
 from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.seed.checks import check
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
@@ -52,7 +54,9 @@ class SeedController:
         after = await status.write(self._objects, obj, new)
         status.announce(self._events, obj, after)
         waits = [r.retry_after for r in reports if r.retry_after]
-        return Result(requeue_after=min(waits) if waits else None)
+        intervals = [d.vsphere.resync_interval for d in seed.spec.datacenters.values()]
+        shortest = min(intervals, key=parse_duration)
+        return Result(requeue_after=look_again(min(waits, default=None), shortest))
 
     async def _report(self, obj: Object, name: str) -> Report:
         offer = find_offer(self._objects, name)

@@ -186,7 +186,7 @@ class FakeObjects:
 
     async def _write(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
         if name in self.fail:
-            raise self.fail.pop(name)
+            raise self.fail[name]
         return await self._outgoing.call(f"kube: {name}", effect)
 
     def _found(self, kind: str, namespace: str, name: str) -> Json:

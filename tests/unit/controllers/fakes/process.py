@@ -61,6 +61,10 @@ class Process:
         if key.kind in self._controllers:
             self.wanted[key] = None
 
+    def state_changed(self) -> None:
+        """The connection tells that it is another one now."""
+        self._on_vcenter(self.vcenter, [Change("state")])
+
     def kill(self) -> None:
         self.objects.stop()
         self.world.connections.clear()

@@ -185,7 +185,7 @@ class World:
         return next(e.moref for e in self.entities.values() if isinstance(e, Folder) and e.name == name)
 
     def workers(self) -> list[Vm]:
-        return [v for v in self.vms.values() if not v.details.template]
+        return [v for v in self.vms.values() if v.moref not in (TEMPLATE, FLATCAR)]
 
     def named(self, name: str) -> list[Vm]:
         return [v for v in self.vms.values() if v.details.name == name]
