@@ -134,7 +134,9 @@ class Actions:
         datastore, _, file_path = path.removeprefix("[").partition("] ")
         status = work.machine.status
         seen = (status.vm or VirtualMachineStatus()).model_copy(update={"iso_path": path})
-        vcenter, name = work.access.vcenter, _prepared(work).datacenter.name or ""
+        vcenter, home = work.access.vcenter, _prepared(work).datacenter
+        # A datacenter may lie in folders: the file service wants its whole path, without the first slash.
+        name = (vcenter.inventory.path(home.moref) or home.name or "").lstrip("/")
 
         async def put() -> MoRef:
             await vcenter.files.upload(name, datastore, file_path, delivery.iso, op_id=work.op_id)
