@@ -63,7 +63,7 @@ def observe(work: Work, where: folder.Place, *, rename_refused: bool) -> folder.
     at_path = lookups.find_folder(inventory, where.path)
     children = inventory.children(parent.moref) if parent else []
     working = next((c for c in children if isinstance(c, Folder) and c.name == where.working_name), None)
-    if at_path is not None and ours is not None and at_path.moref == ours.moref:
+    if at_path is not None and ours is not None and at_path.moref == ours.moref and not where.external:
         at_path = None
     return folder.Seen(
         status=recorded,

@@ -18,7 +18,7 @@ from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.controllers.intents import seconds_until_shown
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
-from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import TagMark
 from vsphere_operator.vsphere.tags import Category, Tag
@@ -223,6 +223,7 @@ async def _category(work: Work, name_or_id: str) -> Category | Problem:
 
 
 async def _create_category(work: Work, name: str) -> Category:
+    """The new category, or the one that another Cluster or a person made in this moment."""
     await work.intend(work.started(CREATE_CATEGORY, name, name=name))
     mark = TagMark(work.installation, work.id).as_description()
     try:
@@ -230,6 +231,10 @@ async def _create_category(work: Work, name: str) -> Category:
     except VSphereError as error:
         if not may_have_happened(error.fault):
             await work.strike(CREATE_CATEGORY)
+        if error.fault.fault_class is FaultClass.CONFLICT:
+            answer = await work.there.vcenter.tags.category(name, op_id=work.op_id)
+            if isinstance(answer, Present):
+                return answer.value
         raise
 
 
@@ -245,6 +250,7 @@ async def _tag(work: Work, category: Category, name: str) -> Tag | Problem:
 
 
 async def _create_tag(work: Work, category: Category, name: str) -> Tag:
+    """The new tag, or the one that another Cluster or a person made in this moment."""
     await work.intend(work.started(CREATE_TAG, f"{category.name}/{name}", category=category.id, name=name))
     mark = TagMark(work.installation, work.id).as_description()
     try:
@@ -252,6 +258,10 @@ async def _create_tag(work: Work, category: Category, name: str) -> Tag:
     except VSphereError as error:
         if not may_have_happened(error.fault):
             await work.strike(CREATE_TAG)
+        if error.fault.fault_class is FaultClass.CONFLICT:
+            answer = await work.there.vcenter.tags.tag(category.id, name, op_id=work.op_id)
+            if isinstance(answer, Present):
+                return answer.value
         raise
 
 
