@@ -50,7 +50,7 @@ def newcomer(world: World) -> Iterator[Tenant]:
         world.restart_operator()
     tenant.leave()
     assert differences(before, world.administrator.state()) == []
-    assert world.double.control("/boots-without-data") == []
+    assert world.boots_without_data() == []
     written = world.operator.log[log_before:]
     assert "Traceback" not in written, world.tracebacks()
     assert BOOTSTRAP_SENTINEL not in written
@@ -71,4 +71,5 @@ def foreign(tenant: Tenant) -> Iterator[ForeignThings]:
     things = ForeignThings(tenant.vcenter)
     things.folder(ELSEWHERE)
     yield things
+    tenant.world.foreign_vms |= things.vms
     things.remove_all()

@@ -17,12 +17,16 @@ class ForeignThings:
     def __init__(self, administrator: Administrator) -> None:
         self._administrator = administrator
         self._undo: list[Callable[[], None]] = []
+        self.vms: set[str] = set()
+        """The VMs, which may run without bootstrap data."""
 
     def folder(self, path: str) -> Folder:
         return self._noted(self._administrator.make_folder(path))
 
     def vm(self, name: str, folder: str, *, on: bool = False) -> Vm:
-        return self._noted(self._administrator.make_vm(name, folder, on=on))
+        made = self._noted(self._administrator.make_vm(name, folder, on=on))
+        self.vms.add(f"VirtualMachine:{made._moId}")
+        return made
 
     def copy(self, vm: Vm, name: str, folder: str) -> Vm:
         return self._noted(self._administrator.clone(vm, name, folder))

@@ -246,7 +246,7 @@ def bundle_changes() -> list[Any]:
 
     return [
         pytest.param(remove, "CABundleNotFound", id="config map missing"),
-        pytest.param(another_ca, "CertificateNotTrusted", id="another CA"),
+        pytest.param(another_ca, "CertificateUntrusted", id="another CA"),
         pytest.param(nonsense, "CABundleInvalid", id="no PEM"),
     ]
 

@@ -34,6 +34,7 @@ class World:
         self.administrator = Administrator(self.double)
         self.log = directory / "operator.log"
         self.operator = self.another_operator()
+        self.foreign_vms: set[str] = set()
 
     def another_operator(self) -> OperatorProcess:
         """An operator that has not been started yet."""
@@ -68,6 +69,11 @@ class World:
 
     def eventually(self, look: Callable[[], T | None], what: str, *, seconds: float = 25.0) -> T:
         return eventually(look, what, seconds=seconds, explain=self.operator.tail)
+
+    def boots_without_data(self) -> list[Object]:
+        """The workers that booted and found nothing to boot with, ever."""
+        boots = self.double.control("/boots-without-data")
+        return [boot for boot in boots if boot["object"] not in self.foreign_vms]
 
     def tracebacks(self) -> str:
         """The part of the log around the first traceback; empty when there is none."""
@@ -201,6 +207,11 @@ class Tenant:
             )
 
         return self.eventually(look, f"{kind} {name}: {type_}={status} ({reason})", seconds=seconds)
+
+    def told(self, reason: str, word: str) -> bool:
+        """Whether an event of that reason has the word in it."""
+        events = self.api.events(self.namespace)
+        return any(event["reason"] == reason and word in event["message"] for event in events)
 
     def gone(self, kind: str, name: str, *, seconds: float = 25.0) -> None:
         self.eventually(lambda: self.get(kind, name) is None, f"{kind} {name} is gone", seconds=seconds)
