@@ -61,9 +61,10 @@ async def unmake(work: Work, events: Events) -> Problem | None:
         if problem is not None:
             return problem
     if lets_go(work.obj, "tags"):
-        names = ", ".join(t.name for t in work.status.tags)
-        if names:
-            events.warning(work.obj, "LeftBehind", f"Let go on a person's word: the tags {names}.")
+        things = [f'the tag "{t.name}"' for t in work.status.tags]
+        things += [f'the tag category "{c.name}"' for c in work.status.categories]
+        if things:
+            events.warning(work.obj, "LeftBehind", f"Let go on a person's word: {', '.join(things)}.")
         return None
     return await _tags(work, events)
 
