@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 
 import yaml
 from rich.console import Console
@@ -23,13 +22,14 @@ from testbed.bed import Options
 from testbed.builds import SOURCES, BuildError, ensure_binaries, show_progress
 from testbed.demo import samples
 from testbed.demo.comparison import known_morefs, read_state
-from testbed.demo.errors import DemoError, StopRequested
+from testbed.demo.errors import DemoError
 from testbed.demo.kubernetes_client import Kubernetes, KubernetesError, kinds
 from testbed.demo.kubernetes_view import KINDS
 from testbed.demo.lines import PlainLines
 from testbed.demo.operator_process import Operator, program
 from testbed.demo.picture import Check
 from testbed.demo.screen import LiveScreen, save_capture
+from testbed.demo.signals import INTERRUPTED, StopRequested, ignore_signals, raise_on_signals
 from testbed.demo.stage import Display, Sources, Stage
 from testbed.demo.story import Cast, go_on_to_the_end, stay_up
 from testbed.demo.vcenter_client import ERRORS, Reader
@@ -39,24 +39,21 @@ from testbed.processes import Janitor, ProcessError
 from testbed.toolchain import ToolchainError
 
 ROOT = SOURCES.parent
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FAILURES: tuple[type[Exception], ...] = (
     DemoError, TestBedError, BuildError, ToolchainError, ProcessError, KubernetesError, http.client.HTTPException,
     *ERRORS,
 )  # fmt: skip
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; return the process's exit status."""
     options = _parser().parse_args(arguments)
-    for number in _SIGNALS:
-        signal.signal(number, _request_stop)
+    raise_on_signals()
     outcome = _Outcome()
     try:
         return _run(options, outcome)
     except StopRequested:
-        return _INTERRUPTED if options.once else 0
+        return INTERRUPTED if options.once else 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout at exit
         return 1
@@ -64,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome.error = f"demo: {error}"
         return 1
     finally:
-        _ignore_signals()
+        ignore_signals()
         outcome.tell()
 
 
@@ -114,10 +111,6 @@ class _Outcome:
                 )
 
 
-def _request_stop(number: int, frame: FrameType | None) -> None:
-    raise StopRequested
-
-
 def _run(options: argparse.Namespace, outcome: _Outcome) -> int:
     started = time.monotonic()
     program()  # before anything is started: a missing operator is said at once
@@ -139,15 +132,10 @@ def _test_bed(stack: contextlib.ExitStack, options: argparse.Namespace, password
 
 
 def _stop_bed(bed: TestBed) -> None:
-    _ignore_signals()
+    ignore_signals()
     with contextlib.suppress(RuntimeError, ProcessLookupError):
         os.kill(bed.pid, signal.SIGTERM)  # while it is still starting, it does not look at its stdin
     bed.stop()
-
-
-def _ignore_signals() -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _play(
@@ -186,7 +174,7 @@ def _play(
             outcome.failed = not _tell(options, cast, bed.info.kubeconfig.admin)
             return 1 if outcome.failed else 0
         finally:
-            _ignore_signals()
+            ignore_signals()
             if isinstance(display, LiveScreen):
                 outcome.checks = stage.caption.checks
 
@@ -225,7 +213,7 @@ def _operator(stack: contextlib.ExitStack, bed: TestBed, started: float, outcome
 
 def _farewell(operator: Operator, error: BaseException | None, outcome: _Outcome) -> None:
     """Stop the operator; after a failure keep its log and show the end of it."""
-    _ignore_signals()
+    ignore_signals()
     tail = operator.tail()
     operator.stop()
     if not outcome.failed and (not isinstance(error, Exception) or isinstance(error, BrokenPipeError)):
