@@ -7,7 +7,7 @@ ever written into a spec; where each value came from can be read in ``status.eff
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vsphere_operator.api.cluster import Cluster
@@ -35,6 +35,8 @@ class Layer:
     source: Source
     where: str
     values: Mapping[str, Any]
+    written_as: Mapping[str, str] = field(default_factory=dict)
+    """Where a value stands under another name than its own."""
 
 
 _UNITS: Mapping[str, str] = {"datastore": "storage", "datastoreCluster": "storage"}
@@ -47,7 +49,10 @@ def merge(layers: list[Layer]) -> dict[str, Setting]:
         said = {k: v for k, v in layer.values.items() if v is not None}
         units = {_UNITS.get(name, name) for name in said}
         result = {k: v for k, v in result.items() if _UNITS.get(k, k) not in units}
-        result |= {k: Setting(v, layer.source, f"{layer.where}.{k}") for k, v in said.items()}
+        result |= {
+            k: Setting(v, layer.source, f"{layer.where}.{layer.written_as.get(k, k)}")
+            for k, v in said.items()
+        }
     return result
 
 
@@ -61,8 +66,9 @@ def for_machine(offer: Offer, cluster: Cluster, spec: MachineTemplateSpec) -> di
     template = (offer.vsphere.templates or {}).get(spec.operating_system.value)
     system = Layer(
         Source.DATACENTER,
-        f"Seed {offer.seed}, spec.datacenters.{offer.name}.vsphere.templates",
+        f"Seed {offer.seed}, spec.datacenters.{offer.name}.vsphere",
         {"template": template},
+        {"template": f"templates.{spec.operating_system.value}"},
     )
     own = spec.vsphere
     machine = Layer(

@@ -71,19 +71,21 @@ def on_delete(*, desired: int, new: SetView, old: Sequence[SetView]) -> list[Sca
 
     An old set is told what it has, so that a Machine that a person deletes is not made again there.
     """
-    steps = [Scale(s.name, s.current, "deleted by hand") for s in old if s.current < s.replicas]
-    held = sum(min(s.current, s.replicas) for s in old)
+    told = {s.name: min(s.current, s.replicas) for s in old}
+    held = sum(told.values())
     wanted = max(0, desired - held)
-    if wanted != new.replicas:
-        steps.append(Scale(new.name, wanted, "fills what old sets no longer hold"))
     surplus = held - desired
     for s in sorted(old, key=lambda s: (s.revision, s.created)):
-        if surplus <= 0:
-            break
-        take = min(surplus, s.replicas)
-        if take:
-            steps.append(Scale(s.name, s.replicas - take, "fewer asked for"))
-            surplus -= take
+        take = min(told[s.name], max(0, surplus))
+        told[s.name] -= take
+        surplus -= take
+    steps = [
+        Scale(s.name, told[s.name], "deleted by hand, or fewer asked for")
+        for s in old
+        if told[s.name] != s.replicas
+    ]
+    if wanted != new.replicas:
+        steps.append(Scale(new.name, wanted, "fills what old sets no longer hold"))
     return steps
 
 

@@ -31,8 +31,8 @@ def plan(*, replicas: int, machines: Sequence[MachineView], delete_policy: str |
     """The difference between what is asked for and what lives.
 
     A failed Machine is deleted whatever the count says; its place is then filled. Among the others a person's
-    mark goes first, then what is not ready, then by age as ``delete_policy`` says (``Newest``, ``Oldest`` or
-    ``Random``; newest when nothing is said).
+    mark goes first, then what is not ready, then as ``delete_policy`` says: ``Newest``, ``Oldest`` or (also when
+    nothing is said) ``Random``, which is by UID, so that a second look does not choose others.
     """
     living = [m for m in machines if not m.deleting]
     failed = [m for m in living if m.failed]
@@ -50,6 +50,6 @@ def _rank(machine: MachineView, policy: str | None) -> tuple[bool, bool, tuple[i
 def _age_rank(machine: MachineView, policy: str | None) -> tuple[int, ...] | str:
     if policy == "Oldest":
         return machine.created + machine.name
-    if policy == "Random":
-        return machine.uid
-    return tuple(-ord(c) for c in machine.created + machine.name)
+    if policy == "Newest":
+        return tuple(-ord(c) for c in machine.created + machine.name)
+    return machine.uid

@@ -135,6 +135,8 @@ class World:
     boots: list[MoRef] = field(default_factory=list)
     hidden: set[MoRef] = field(default_factory=set)
     lagging: bool = False
+    most_workers: int = 0
+    """How many worker VMs there were at the same time."""
     on_destroy: Callable[[VmDetails], object] = lambda _: None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -198,6 +200,7 @@ class World:
 
     def publish(self) -> None:
         """Let every connection see what is there, unless its watch lags."""
+        self.most_workers = max(self.most_workers, len(self.workers()))
         if self.lagging:
             return
         for connection in self.connections:
