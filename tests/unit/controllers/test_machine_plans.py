@@ -1,0 +1,251 @@
+"""Every branch of the two plans of a Machine: what is seen decides what is done next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.controllers.fakes import samples
+from tests.unit.controllers.fakes.vcenter import VM_FOLDER, Vm, a_vm, fault
+from vsphere_operator.api.machine import Machine, MachineStatus
+from vsphere_operator.api.operations import Operation
+from vsphere_operator.bootstrap.delivery import Delivery, GuestInfoDelivery, IsoDelivery
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine import operations, plan_create, plan_delete, steps
+from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import NotOurs, Proof, VmMark
+from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
+from vsphere_operator.vsphere.vm_details import CdRom, Disk, VmDetails
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+VM, TASK = MoRef("VirtualMachine:vm-1"), "Task:task-1"
+ISO_PATH = "[LocalDS_0] worker-1/cloud-init.iso"
+BIOS = "4200aaaa-0000-4000-8000-000000000001"
+DETAILS = a_vm(VM, "worker-1", VM_FOLDER, bios_uuid=BIOS)
+ENTITY = Vm(DETAILS).entity()
+RUNNING = Vm(replace(DETAILS, power_state="poweredOn"), ("10.0.0.1",)).entity()
+OURS = Proof(VmMark("i", "c", "m", "n", "u"))
+PROBLEM = Problem("VMCloned", "Busy", "words")
+RECORDED = {"vm": {"moRef": VM, "vCenter": "vc"}}
+KNOWN = {"vm": {"moRef": VM, "vCenter": "vc", "path": "[LocalDS_0] worker-1", "disks": [f"uuid-of-{VM}"]}}
+WITH_ISO = {"vm": {**KNOWN["vm"], "isoPath": ISO_PATH}}
+DRIVE = CdRom(3000, 200, ISO_PATH, False, start_connected=True)
+
+
+def _machine(status: dict[str, Any], provider_id: str | None = None) -> Machine:
+    obj = samples.a_machine()
+    obj["spec"] |= {"providerID": provider_id} if provider_id else {}
+    return Machine.model_validate({**obj, "status": status})
+
+
+def _seen(status: dict[str, Any] | None = None, *, provider_id: str | None = None, **fields: Any) -> Observed:
+    return Observed(machine=_machine(status or {}, provider_id), now=NOW, vcenter="vc", **fields)
+
+
+def _read(details: VmDetails = DETAILS, ownership: Proof | NotOurs = OURS) -> dict[str, Any]:
+    return {"details": Present(details), "ownership": ownership}
+
+
+def _prepared(delivery: Delivery | None = None, tags: tuple[str, ...] = ()) -> Prepared:
+    """Plans look at the delivery and the tags only."""
+    nothing = cast("Any", None)
+    return Prepared(
+        template=DETAILS,
+        folder=VM_FOLDER,
+        datacenter=nothing,
+        pool=nothing,
+        datastore=nothing,
+        networks=None,
+        delivery=delivery or IsoDelivery(iso=b""),
+        tag_ids=tags,
+        effective=nothing,
+    )
+
+
+GUESTINFO = GuestInfoDelivery(extra_config={"guestinfo.ignition.config.data": "x"}, vapp_properties={})
+READY_VM = replace(DETAILS, extra_config={"guestinfo.ignition.config.data": "x"})
+TAGGED = {**KNOWN, "conditions": [{"type": "TagsAttached", "status": "True", "reason": "Attached", "message": "",
+                                   "lastTransitionTime": "2026-01-01T00:00:00Z"}]}  # fmt: skip
+
+
+def _kind(step: steps.Step) -> str:
+    """The step's kind, with the reason that a person reads."""
+    name = type(step).__name__
+    match step:
+        case steps.Block(problem=problem):
+            return f"{name} {problem.reason}"
+        case steps.Wait(reason=reason) | steps.Fail(reason=reason):
+            return f"{name} {reason}"
+    return name
+
+
+CREATE: list[tuple[str, Observed, str]] = [
+    ("nothing there", _seen(), "Prepare"),
+    ("prepared", _seen(prepared=_prepared()), "Clone"),
+    ("not to be prepared", _seen(prepared=PROBLEM), "Block Busy"),
+    ("refused lately", _seen(setback=(PROBLEM, 3.0)), "Block Busy"),
+    ("a namesake", _seen(namesakes=[ENTITY]), "Block NameTaken"),
+    ("a namesake being made", _seen(namesakes=[replace(ENTITY, instance_uuid=None)]), "Wait Cloning"),
+    ("our UUID, not read", _seen(vm=ENTITY), "Inspect"),
+    ("our UUID and mark", _seen(vm=ENTITY, **_read()), "RecordVm"),
+    ("our UUID, no mark", _seen(vm=ENTITY, **_read(ownership=NotOurs("no"))), "Block NotOurs"),
+    ("our UUID, gone", _seen(vm=ENTITY, details=Absent("p")), "Wait VMUnknown"),
+    ("our UUID, unreadable", _seen(vm=ENTITY, details=Unknown("w")), "Wait VMUnknown"),
+    ("failed for good", _seen({"failureReason": "VMRemoved"}), "Fail VMRemoved"),
+    ("another vCenter", _seen({"vm": {"moRef": VM, "vCenter": "x"}}), "Block OtherVCenter"),
+    ("recorded, off", _seen(RECORDED, vm=ENTITY), "Inspect"),
+    ("recorded, not shown", _seen(RECORDED), "Inspect"),
+    ("recorded, gone", _seen(RECORDED, details=Absent("p")), "Fail VMRemoved"),
+    ("recorded, unreadable", _seen(RECORDED, details=Unknown("w")), "Wait VMUnknown"),
+    ("refused lately, off", _seen(RECORDED, vm=ENTITY, setback=(PROBLEM, 1.0)), "Block Busy"),
+    ("host away", _seen(RECORDED, vm=replace(RUNNING, connection_state="disconnected")), "Wait HostDisconnected"),
+    ("no configuration", _seen(RECORDED, **_read(replace(DETAILS, config_ready=False))), "Wait Cloning"),
+    ("not ours", _seen(RECORDED, **_read(ownership=NotOurs("copy"))), "Block NotOurs"),
+    ("host away when read", _seen(RECORDED, **_read(replace(DETAILS, connection_state="notResponding"))),
+     "Wait HostDisconnected"),
+    ("on already", _seen(RECORDED, **_read(replace(DETAILS, power_state="poweredOn"))), "Wait PoweringOn"),
+    ("details unknown", _seen(RECORDED, **_read()), "RecordDetails"),
+    ("to be prepared", _seen(KNOWN, **_read()), "Prepare"),
+    ("preparation fails", _seen(KNOWN, **_read(), prepared=PROBLEM), "Block Busy"),
+    ("tags first", _seen(KNOWN, **_read(), prepared=_prepared(tags=("t",))), "AttachTags"),
+    ("tags are on", _seen(TAGGED, **_read(), prepared=_prepared(tags=("t",))), "DeliverIso"),
+    ("ISO not there", _seen(KNOWN, **_read(), prepared=_prepared()), "DeliverIso"),
+    ("ISO of another", _seen(WITH_ISO, **_read(replace(DETAILS, cdroms=(replace(DRIVE, iso_path="[x] y"),))),
+                             prepared=_prepared()), "DeliverIso"),
+    ("ISO not connected", _seen(WITH_ISO, **_read(replace(DETAILS, cdroms=(replace(DRIVE, start_connected=False),))),
+                                prepared=_prepared()), "DeliverIso"),
+    ("ISO in the drive", _seen(WITH_ISO, **_read(replace(DETAILS, cdroms=(DRIVE,))), prepared=_prepared()), "PowerOn"),
+    ("a foreign ISO and none of ours", _seen(KNOWN, **_read(replace(DETAILS, cdroms=(DRIVE,))), prepared=_prepared()),
+     "DeliverIso"),
+    ("guestinfo there", _seen(KNOWN, **_read(READY_VM), prepared=_prepared(GUESTINFO)), "PowerOn"),
+    ("guestinfo missing", _seen(KNOWN, **_read(), prepared=_prepared(GUESTINFO)), "Block BootstrapDataMissing"),
+    ("runs", _seen(RECORDED, vm=RUNNING), "SetProviderId"),
+    ("runs, known", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}"), "Settle"),
+    ("runs, another id", _seen(RECORDED, vm=RUNNING, provider_id="vsphere://x"), "Block ProviderIDMismatch"),
+    ("runs, no address", _seen(RECORDED, vm=replace(RUNNING, guest_nics=()), provider_id=f"vsphere://{BIOS}"),
+     "Wait WaitingForAddress"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "step"), [r[1:] for r in CREATE], ids=[r[0] for r in CREATE])
+def test_the_next_step_towards_a_running_vm(seen: Observed, step: str) -> None:
+    assert _kind(plan_create.plan(seen)) == step
+
+
+def test_no_details_whatever_power_on_a_vm_without_its_data() -> None:
+    """Of all rows, only those whose data is proven to be there end in a power-on."""
+    starts = [name for name, seen, _ in CREATE if isinstance(plan_create.plan(seen), steps.PowerOn)]
+    assert starts == ["ISO in the drive", "guestinfo there"]
+
+
+FOREIGN = Disk(2001, 1000, 1, 1, "csi", ("[LocalDS_0] fcd/x.vmdk",))
+FCD_INSIDE = Disk(2001, 1000, 1, 1, f"uuid-of-{VM}", ("[LocalDS_0] worker-1/x.vmdk",), fcd_id="fcd")
+INSIDE = Disk(2001, 1000, 1, 1, "later", ("[LocalDS_0] worker-1/x.vmdk",))
+
+
+def _with(*disks: Disk, **fields: Any) -> dict[str, Any]:
+    return _read(replace(DETAILS, disks=(*DETAILS.disks, *disks), **fields))
+
+
+FOLDER: dict[str, Any] = {"folder": VM_FOLDER, "folder_visible": False}
+DELETE: list[tuple[str, Observed, str]] = [
+    ("never made", _seen(), "Release"),
+    ("folder not shown", _seen(**FOLDER), "LookForFolder"),
+    ("folder gone", _seen(**FOLDER, folder_there=Absent("p")), "Release"),
+    ("folder there after all", _seen(**FOLDER, folder_there=Present("n")), "Wait VMUnknown"),
+    ("folder unknown", _seen(**FOLDER, folder_there=Unknown("w")), "Wait VMUnknown"),
+    ("another vCenter", _seen({"vm": {"moRef": VM, "vCenter": "x"}}), "Block OtherVCenter"),
+    ("refused lately", _seen(KNOWN, setback=(PROBLEM, 1.0)), "Block Busy"),
+    ("recorded", _seen(KNOWN), "Inspect"),
+    ("found by its UUID", _seen(vm=ENTITY), "Inspect"),
+    ("gone", _seen(KNOWN, details=Absent("p")), "Release"),
+    ("gone, ISO left", _seen(WITH_ISO, details=Absent("p")), "DeleteIso"),
+    ("unknown", _seen(KNOWN, details=Unknown("w")), "Wait VMUnknown"),
+    ("no configuration", _seen(KNOWN, **_read(replace(DETAILS, config_ready=False))), "Wait Cloning"),
+    ("not ours", _seen(KNOWN, **_read(ownership=NotOurs("copy"))), "Block NotOurs"),
+    ("host away", _seen(KNOWN, **_with(connection_state="disconnected")), "Wait HostDisconnected"),
+    ("runs", _seen(KNOWN, **_with(power_state="poweredOn")), "PowerOff"),
+    ("suspended", _seen(KNOWN, **_with(power_state="suspended")), "PowerOff"),
+    ("off", _seen(KNOWN, **_read()), "Destroy"),
+    ("off, ISO left", _seen(WITH_ISO, **_read()), "DeleteIso"),
+    ("a foreign disk", _seen(KNOWN, **_with(FOREIGN)), "DetachDisks"),
+    ("a volume in its directory", _seen(KNOWN, **_with(FCD_INSIDE)), "DetachDisks"),
+    ("a disk added later", _seen(KNOWN, **_with(INSIDE)), "DetachDisks"),
+    ("never recorded, own disk only", _seen(RECORDED, **_read()), "Destroy"),
+    ("never recorded, disk inside", _seen(RECORDED, **_with(INSIDE)), "Destroy"),
+    ("never recorded, disk elsewhere", _seen(RECORDED, **_with(FOREIGN)), "DetachDisks"),
+    ("foreign disk, snapshot", _seen(KNOWN, **_with(FOREIGN, has_snapshot=True)), "Block SnapshotHoldsForeignDisks"),
+    ("snapshot of its own", _seen(KNOWN, **_with(has_snapshot=True)), "Destroy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "step"), [r[1:] for r in DELETE], ids=[r[0] for r in DELETE])
+def test_the_next_step_towards_proven_absence(seen: Observed, step: str) -> None:
+    assert _kind(plan_delete.plan(seen)) == step
+
+
+def _operation(type_: str, *, task: str | None = None, age: float = 60.0, vcenter: str = "vc") -> Operation:
+    started = NOW - timedelta(seconds=age)
+    return Operation(type=type_, task_ref=task, vcenter=vcenter, started_at=started)
+
+
+FRESH, STALE = NOW - timedelta(seconds=1), NOW - timedelta(seconds=58)
+CLONE, ON = operations.CLONE, operations.POWER_ON
+BEING_MADE = replace(ENTITY, instance_uuid=None)
+FAULT = fault()
+RESOLVE: list[tuple[str, Operation, dict[str, Any], str]] = [
+    ("task runs", _operation(ON, task=TASK), {"task": Running()}, "Wait PoweringOn"),
+    ("task not told yet", _operation(ON, task=TASK), {}, "Wait PoweringOn"),
+    ("task done", _operation(ON, task=TASK), {"task": Succeeded()}, "OperationDone"),
+    ("task failed", _operation(ON, task=TASK), {"task": Failed(FAULT)}, "OperationFailed"),
+    ("task forgotten", _operation(ON, task=TASK), {"task": Forgotten()}, "OperationDone"),
+    ("other vCenter", _operation(ON, task=TASK, vcenter="x"), {"task": Succeeded()}, "Block OtherVCenter"),
+    ("just written", _operation(ON, age=1), {"inventory_at": NOW}, "Wait PoweringOn"),
+    ("long ago", _operation(ON), {"inventory_at": FRESH}, "OperationDone"),
+    ("long ago, silent watch", _operation(ON), {"inventory_at": STALE}, "Wait PoweringOn"),
+    ("long ago, no watch", _operation(ON), {"inventory_at": None}, "Wait PoweringOn"),
+    ("clone, VM there", _operation(CLONE), {"vm": ENTITY, "inventory_at": FRESH}, "OperationDone"),
+    ("clone runs", _operation(CLONE), {"clone_running": True, "inventory_at": FRESH}, "Wait Cloning"),
+    (
+        "clone of our name",
+        _operation(CLONE),
+        {"namesakes": [BEING_MADE], "inventory_at": FRESH},
+        "Wait Cloning",
+    ),
+    ("a namesake", _operation(CLONE), {"namesakes": [ENTITY], "inventory_at": FRESH}, "OperationDone"),
+    ("clone never arrived", _operation(CLONE), {"inventory_at": FRESH}, "OperationDone"),
+]
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "step"), [r[1:] for r in RESOLVE], ids=[r[0] for r in RESOLVE]
+)
+def test_what_becomes_of_an_operation(operation: Operation, fields: dict[str, Any], step: str) -> None:
+    seen = _seen({"operation": operation.to_json()}, **fields)
+    assert _kind(plan_create.plan(seen)) == step
+    assert _kind(plan_delete.plan(seen)) == step
+
+
+@pytest.mark.parametrize(("task", "succeeded"), [(Succeeded(VM), True), (Forgotten(), False)])
+def test_only_vcenters_word_counts_as_success(task: Any, succeeded: bool) -> None:
+    step = plan_create.plan(_seen({"operation": _operation(CLONE, task=TASK).to_json()}, task=task))
+    assert isinstance(step, steps.OperationDone)
+    assert (step.succeeded, step.result) == (succeeded, VM if succeeded else None)
+
+
+def test_a_destroy_that_ended_well_is_proof() -> None:
+    operation = _operation(operations.DESTROY, task=TASK)
+    status = {**KNOWN, "operation": operation.to_json()}
+    assert isinstance(plan_delete.plan(_seen(status, task=Succeeded())), steps.Release)
+    assert _kind(plan_delete.plan(_seen(status, task=Forgotten()))) == "OperationDone"
+
+
+def test_every_operation_has_words() -> None:
+    for type_ in (CLONE, ON, "DeliverISO", "PowerOff", "DetachDisks", "DeleteISO", "Destroy"):
+        assert operations.doing(Operation(type=type_)) != operations.doing(Operation(type="Other"))
+    assert MachineStatus().operation is None
