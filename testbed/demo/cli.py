@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -138,6 +139,12 @@ def _stop_bed(bed: TestBed) -> None:
     bed.stop()
 
 
+def _check_bed(bed: TestBed) -> None:
+    # Looks without reaping: the process is the test bed's own to wait for.
+    if os.waitid(os.P_PID, bed.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        raise DemoError("the test bed has ended: one of its parts has died")
+
+
 def _play(
     stack: contextlib.ExitStack,
     options: argparse.Namespace,
@@ -157,7 +164,7 @@ def _play(
     stack.callback(kubernetes.close)
     operator = _operator(stack, bed, started, outcome)
     counter = CallCounter(samples.infrastructure_user(manifests))
-    sources = Sources(kubernetes, reader, counter, known_morefs(before), operator)
+    sources = Sources(kubernetes, reader, counter, known_morefs(before), operator, partial(_check_bed, bed))
     with _display(options) as display:
         stage = Stage(sources, display, started)
         cast = Cast(

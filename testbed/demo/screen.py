@@ -74,6 +74,7 @@ def render(picture: Picture, caption: Caption, width: int, height: int) -> Layou
     body_height = max(1, height - _HEAD - len(footer))
     left = min(max(38, width * 48 // 100), 60)
     margin = width >= _ROOMY  # some viewers of the SVG draw wider letters than Rich reckons with
+    gap = 1 + margin
     layout = Layout()
     layout.split_column(
         Layout(_header(picture, caption), size=_HEAD),
@@ -82,9 +83,10 @@ def render(picture: Picture, caption: Caption, width: int, height: int) -> Layou
     )
     layout["body"].split_row(
         Layout(
-            _side("Kubernetes", _objects(picture.rows, left - 1, body_height - 1), body_height), size=left - 1
+            _side("Kubernetes", _objects(picture.rows, left - gap, body_height - 1), body_height),
+            size=left - gap,
         ),
-        Layout(Text(" "), size=1),
+        Layout(Text(" "), size=gap),
         Layout(_side("vCenter", _vcenter(picture.vcenter, width - left - margin), body_height)),
     )
     return layout

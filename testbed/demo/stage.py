@@ -45,6 +45,8 @@ class Sources:
     counter: CallCounter
     known: frozenset[str]
     operator: Operator
+    check_bed: Callable[[], None]
+    """Raises DemoError when the test bed has ended."""
 
 
 class Stage:
@@ -70,9 +72,10 @@ class Stage:
     def tick(self) -> Picture:
         """Look, show, and pause until the next look is due.
 
-        Raises DemoError when the operator has died or nothing has answered for a while.
+        Raises DemoError when the operator or the test bed has died, or nothing has answered for a while.
         """
         began = time.monotonic()
+        self._sources.check_bed()  # first: without it the operator ends, too
         self._sources.operator.check()
         self.picture = self._look()
         self.show()

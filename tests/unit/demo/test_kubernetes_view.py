@@ -49,6 +49,12 @@ def test_only_what_its_spec_of_now_asks_for_is_ready(item: dict[str, Any], ready
     assert row(item).is_ready is ready
 
 
+def test_machines_that_are_there_but_not_available_do_not_count() -> None:
+    item = an_object("MachineSet", "a", replicas=2)
+    item["status"]["availableReplicas"] = 1
+    assert not row(item).is_ready
+
+
 def test_an_object_that_nobody_has_looked_at_is_new() -> None:
     item = {"kind": "Cluster", "metadata": {"name": "shop", "namespace": "a", "generation": 1}, "spec": {}}
     assert (row(item).state, row(item).is_ready) == ("new", False)
