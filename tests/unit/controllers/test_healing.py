@@ -293,3 +293,24 @@ async def test_of_two_networks_of_one_name_the_one_that_the_hosts_reach_is_taken
     site.world.publish()
     await site.with_machine()
     assert site.is_ready("Machine", "worker-1"), site.condition("Machine", "worker-1")
+
+
+async def test_a_machines_conditions_that_are_over_go_away(site: Site) -> None:
+    await site.with_machine()
+    site.api.delete("Secret", "vsphere-operator", "infra")
+    await site.run(patience=SOON)
+    assert site.reason("Machine", "worker-1", "CredentialsValid") == "SecretNotFound"
+    site.api.delete("Seed", "", "europe")
+    await site.run(patience=SOON)
+    types = {c["type"] for c in site.object("Machine", "worker-1")["status"]["conditions"]}
+    assert "DatacenterKnown" in types
+    assert "CredentialsValid" not in types
+    assert site.condition("Machine", "worker-1", "VMPoweredOn")["status"] == "True"
+
+
+async def test_ended_tasks_are_not_followed_for_ever(site: Site) -> None:
+    await site.with_machine()
+    assert site.process.vcenter.tasks.followed == []
+    site.delete("Cluster", "shop")
+    await site.run(patience=SOON)
+    assert site.process.vcenter.tasks.followed == []

@@ -11,6 +11,7 @@ from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.vspheresettings import SecretLocation
 from vsphere_operator.controllers import clusters, conditions, settings, status, unsupported
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import (
@@ -116,7 +117,7 @@ class ClusterController:
         before, at = self._tags_checked.get(key, ("", 0.0))
         interval = 0.75 * parse_duration(work.there.offer.vsphere.resync_interval)
         if before == wanted and self._clock() - at < interval:
-            work.keep(tag_actions.TAGS_READY)
+            work.keep(TAGS_READY)
             return None
         problem = await tag_actions.ensure(work)
         if problem is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vsphere_operator.api.cluster import FolderStatus
 from vsphere_operator.api.operations import Origin
-from vsphere_operator.controllers.cluster import folder, tag_actions
+from vsphere_operator.controllers.cluster import folder, interrupted_tags, tag_actions
 from vsphere_operator.controllers.cluster.folder_actions import create_unclear_for, observe
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
@@ -80,7 +80,7 @@ def tell_what_is_left(work: Work, events: Events) -> None:
 
 
 async def _tags(work: Work, events: Events) -> Problem | None:
-    unclear = await tag_actions.settle(work)
+    unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
     left = await tag_actions.drop(work, list(work.status.tags))
@@ -90,7 +90,7 @@ async def _tags(work: Work, events: Events) -> Problem | None:
             f"the tags {names} were made for this Cluster and are attached to other objects by now; detach them, or "
             "annotate the Cluster with userclusters.io/orphan: tags to leave them"
         )
-        return Problem(tag_actions.TAGS_READY, "TagsInUseElsewhere", words, retry_after=60.0)
+        return Problem(interrupted_tags.TAGS_READY, "TagsInUseElsewhere", words, retry_after=60.0)
     stayed = await tag_actions.drop_categories(work)
     if stayed:
         names = ", ".join(f'"{c.name}"' for c in stayed)
@@ -195,8 +195,8 @@ async def _settle_destroy(work: Work) -> Problem | None:
     tasks.follow(MoRef(operation.task_ref))
     match tasks.state(MoRef(operation.task_ref)):
         case Succeeded():
-            others = [o for o in work.status.intents if o.type not in (folder.DESTROY, folder.RENAME)]
-            await work.save(work.status.model_copy(update={"intents": others, "folder": None}))
+            await work.strike(folder.RENAME)
+            await work.strike(folder.DESTROY, folder=None)
         case Forgotten():
             await work.strike(folder.DESTROY)
         case Failed(fault=fault):

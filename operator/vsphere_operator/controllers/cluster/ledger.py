@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vsphere_operator.api.cluster import CategoryStatus, TagStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.vsphere.ownership import parse_description
+from vsphere_operator.vsphere.tags import Category, Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,23 @@ def origin_of(description: str, installation: str) -> Origin:
     """A tag or category is ours when its description says that this installation made it."""
     mark = parse_description(description)
     return Origin.CREATED if mark is not None and mark.installation == installation else Origin.ADOPTED
+
+
+def category_entry(category: Category, installation: str) -> CategoryStatus:
+    """A category as the ledger keeps it."""
+    origin = origin_of(category.description, installation)
+    return CategoryStatus(name=category.name, id=category.id, origin=origin)
+
+
+def tag_entry(category: Category, tag: Tag, installation: str) -> TagStatus:
+    """A tag as the ledger keeps it."""
+    return TagStatus(
+        name=tag.name,
+        category=category.name,
+        id=tag.id,
+        category_id=category.id,
+        origin=origin_of(tag.description, installation),
+    )
 
 
 def used_elsewhere(tag_id: str, other_ledgers: Iterable[Sequence[TagStatus]]) -> bool:

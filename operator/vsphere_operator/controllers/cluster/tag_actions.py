@@ -9,29 +9,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vsphere_operator.api.cluster import CategoryStatus, TagStatus
-from vsphere_operator.api.operations import Operation, Origin
+from vsphere_operator.api.operations import Origin
 from vsphere_operator.api.vspheresettings import EffectiveTag
-from vsphere_operator.controllers import settings, status
-from vsphere_operator.controllers.cluster import ledger
+from vsphere_operator.controllers import settings
+from vsphere_operator.controllers.cluster import interrupted_tags, ledger
+from vsphere_operator.controllers.cluster.interrupted_tags import CREATE_CATEGORY, CREATE_TAG, TAGS_READY
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
-from vsphere_operator.controllers.intents import seconds_until_shown
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import TagMark
 from vsphere_operator.vsphere.tags import Category, Tag
 
-TAGS_READY = "TagsReady"
 _POLLED = 60.0  # seconds; no watch tells of a category that a person makes
-CREATE_TAG = "CreateTag"
-CREATE_CATEGORY = "CreateTagCategory"
 
 
 async def ensure(work: Work) -> Problem | None:
     """The wanted tags on the folder and no others of ours, or what stands in the way."""
-    unclear = await settle(work)
+    unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
     wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
@@ -53,72 +50,6 @@ async def ensure(work: Work) -> Problem | None:
     else:
         work.found(TAGS_READY, "Attached" if found else "NoTags")
     return None
-
-
-async def settle(work: Work) -> Problem | None:
-    """What an interrupted call may have made is found by its name, known by its mark, and put into the ledger."""
-    for type_ in (CREATE_CATEGORY, CREATE_TAG):
-        operation = work.operation(type_)
-        if operation is None:
-            continue
-        wait = seconds_until_shown(operation, now=status.now(), looked_at=status.now())
-        if wait > 0:
-            words = "waits to see what became of an interrupted change"
-            return Problem(TAGS_READY, "TagsUnknown", words, stalled=False, retry_after=wait)
-        work.there.vcenter.tags.invalidate()
-        look = _find_category if type_ == CREATE_CATEGORY else _find_tag
-        unclear = await look(work, operation)
-        if unclear is not None:
-            return unclear
-    return None
-
-
-async def _find_category(work: Work, operation: Operation) -> Problem | None:
-    answer = await work.there.vcenter.tags.category(operation.details.get("name", ""), op_id=work.op_id)
-    match answer:
-        case Unknown(why=why):
-            return Problem(TAGS_READY, "CategoryUnknown", why, stalled=False, retry_after=10.0)
-        case Present(value=category):
-            entry = _category_entry(work, category)
-            if entry.origin is Origin.CREATED:
-                entries = ledger.merged_categories(work.status.categories, [entry])
-                await work.strike(CREATE_CATEGORY, categories=entries)
-                return None
-    await work.strike(CREATE_CATEGORY)
-    return None
-
-
-async def _find_tag(work: Work, operation: Operation) -> Problem | None:
-    tags = work.there.vcenter.tags
-    category = await tags.get_category_fresh(operation.details.get("category", ""), op_id=work.op_id)
-    if isinstance(category, Unknown):
-        return Problem(TAGS_READY, "CategoryUnknown", category.why, stalled=False, retry_after=10.0)
-    if isinstance(category, Present):
-        answer = await tags.tag(category.value.id, operation.details.get("name", ""), op_id=work.op_id)
-        if isinstance(answer, Unknown):
-            return Problem(TAGS_READY, "TagUnknown", answer.why, stalled=False, retry_after=10.0)
-        if isinstance(answer, Present):
-            entry = _tag_entry(work, category.value, answer.value)
-            if entry.origin is Origin.CREATED:
-                await work.strike(CREATE_TAG, tags=ledger.merged(work.status.tags, [entry]))
-                return None
-    await work.strike(CREATE_TAG)
-    return None
-
-
-def _category_entry(work: Work, category: Category) -> CategoryStatus:
-    origin = ledger.origin_of(category.description, work.installation)
-    return CategoryStatus(name=category.name, id=category.id, origin=origin)
-
-
-def _tag_entry(work: Work, category: Category, tag: Tag) -> TagStatus:
-    return TagStatus(
-        name=tag.name,
-        category=category.name,
-        id=tag.id,
-        category_id=category.id,
-        origin=ledger.origin_of(tag.description, work.installation),
-    )
 
 
 def fingerprint(work: Work) -> str:
@@ -192,7 +123,7 @@ async def _resolve(work: Work, wanted: EffectiveTag) -> TagStatus | Problem:
     tag = await _tag(work, category, wanted.name)
     if isinstance(tag, Problem):
         return tag
-    entry = _tag_entry(work, category, tag)
+    entry = ledger.tag_entry(category, tag, work.installation)
     entries = ledger.merged(work.status.tags, [entry])
     if entries != list(work.status.tags) or work.operation(CREATE_TAG):
         await work.strike(CREATE_TAG, tags=entries)
@@ -215,7 +146,7 @@ async def _category(work: Work, name_or_id: str) -> Category | Problem:
                 )
                 return Problem(TAGS_READY, "CategoryNotFound", words, retry_after=_POLLED)
             category = await _create_category(work, name_or_id)
-    entry = _category_entry(work, category)
+    entry = ledger.category_entry(category, work.installation)
     entries = ledger.merged_categories(work.status.categories, [entry])
     if entries != list(work.status.categories) or work.operation(CREATE_CATEGORY):
         await work.strike(CREATE_CATEGORY, categories=entries)
@@ -282,7 +213,7 @@ async def _delete_if_unused(work: Work, tag: TagStatus) -> bool:
     if isinstance(answer, Absent):
         return True
     if isinstance(answer, Unknown):
-        return False
+        return _untold(answer)
     if ledger.origin_of(answer.value.description, work.installation) is not Origin.CREATED:
         return True  # somebody made it their own: forget it, leave it
     if (await tags.attached_objects([tag.id], op_id=work.op_id)).get(tag.id):
@@ -297,13 +228,20 @@ async def _delete_category_if_empty(work: Work, category: CategoryStatus) -> boo
     if isinstance(answer, Absent):
         return True
     if isinstance(answer, Unknown):
-        return False
+        return _untold(answer)
     if ledger.origin_of(answer.value.description, work.installation) is not Origin.CREATED:
         return True
     if await tags.tags_in_category_fresh(category.id, op_id=work.op_id):
         return False
     await tags.delete_category(category.id, op_id=work.op_id)
     return True
+
+
+def _untold(answer: Unknown) -> bool:
+    """A thing of which nothing is known stays; a failed call is told as what it is."""
+    if answer.fault is not None:
+        raise VSphereError(answer.fault)
+    return False
 
 
 def _untagged_external(work: Work, found: Sequence[TagStatus]) -> Problem | None:

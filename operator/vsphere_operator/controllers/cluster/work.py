@@ -14,6 +14,7 @@ from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.lifecycle import identity, is_deleting
 from vsphere_operator.controllers.ports import Object, Objects
+from vsphere_operator.vsphere.morefs import MoRef
 
 SUMMARY = {conditions.READY, conditions.RECONCILING, conditions.STALLED}
 
@@ -90,6 +91,9 @@ class Work:
 
     async def strike(self, type_: str, **fields: Any) -> None:
         """The operation is over; ``fields`` is what it left in the status."""
+        over = self.operation(type_)
+        if over is not None and over.task_ref and self.access is not None:
+            self.access.vcenter.tasks.unfollow(MoRef(over.task_ref))
         others = [o for o in self.status.intents if o.type != type_]
         await self.save(self.status.model_copy(update={"intents": others, **fields}))
 

@@ -199,7 +199,7 @@ class Actions:
     async def strike(self, work: Work, step: steps.OperationDone) -> None:
         """The operation is over: forget it, keep what it made."""
         status = work.machine.status.model_copy(update={"operation": None})
-        self._unfollow(work)
+        self.unfollow(work)
         if step.operation.type == operations.DELETE_ISO and step.succeeded and status.vm:
             status = status.model_copy(update={"vm": status.vm.model_copy(update={"iso_path": None})})
         if step.operation.type == operations.CLONE and step.result is not None:
@@ -213,10 +213,10 @@ class Actions:
         await self.save(work, status)
 
     async def strike_failed(self, work: Work) -> None:
-        self._unfollow(work)
+        self.unfollow(work)
         await self.save(work, work.machine.status.model_copy(update={"operation": None}))
 
-    def _unfollow(self, work: Work) -> None:
+    def unfollow(self, work: Work) -> None:
         """Let go of the task that status speaks of; nobody asks for it again."""
         operation = work.machine.status.operation
         if operation is not None and operation.task_ref:

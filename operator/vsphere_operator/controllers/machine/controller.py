@@ -89,7 +89,11 @@ class MachineController:
         namespace, name = obj["metadata"]["namespace"], obj["spec"]["clusterName"]
         found = self._objects.get("Cluster", namespace, name)
         if found is None:
-            words = f'there is no Cluster "{name}" in the namespace {namespace}; create it, or correct spec.clusterName'
+            words = f'there is no Cluster "{name}" in the namespace {namespace}; create it'
+            if is_deleting(obj):
+                words += (
+                    ", or annotate this Machine with userclusters.io/orphan: machines to leave its VM behind"
+                )
             return Problem("ClusterReady", "ClusterNotFound", words)
         return Cluster.model_validate(found)
 
@@ -256,7 +260,7 @@ class MachineController:
         machine = Machine.model_validate(obj)
         wanted = conditions.paused() if problem is None else conditions.summary(problem)
         concern = [] if problem is None else [problem.as_condition()]
-        kept = gather.kept_conditions(machine, {c.type for c in (*wanted, *concern)})
+        kept = gather.kept_conditions(machine)
         fields = {
             k: v
             for k, v in (obj.get("status") or {}).items()
@@ -272,6 +276,7 @@ class MachineController:
 
     async def _gone(self, work: Work, step: steps.Release) -> Result:
         self._events.normal(work.obj, "VMGone", f"Nothing is left of the VM: {step.proof}.")
+        self._actions.unfollow(work)
         await release(self._objects, work.obj)
         return Result()
 

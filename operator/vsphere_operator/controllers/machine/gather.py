@@ -78,13 +78,12 @@ def cluster_hindrance(cluster: Cluster) -> Problem | None:
     return None
 
 
-def kept_conditions(machine: Machine, replaced: set[str]) -> list[Condition]:
-    """The concerns that a look without vCenter says nothing new about."""
-    summary = {conditions.READY, conditions.RECONCILING, conditions.STALLED}
+def kept_conditions(machine: Machine) -> list[Condition]:
+    """What a look without vCenter says nothing new about: how far the VM has come."""
     return [
         Condition(c.type, c.status.value, c.reason, c.message)
         for c in machine.status.conditions
-        if c.type not in replaced | summary
+        if c.type in machine_status.MILESTONES
     ]
 
 

@@ -48,7 +48,7 @@ def compose(
 
 
 _COMPOSED = ("conditions", "observedGeneration", "phase")
-_MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
+MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
 
 
 def observed(
@@ -132,7 +132,7 @@ def _had(new: MachineStatus, type_: str) -> bool:
 
 
 def _adds(problem: Problem) -> bool:
-    return problem.condition not in _MILESTONES
+    return problem.condition not in MILESTONES
 
 
 def _phase(new: MachineStatus, vm: VmEntity | None, end: End | None, *, deleting: bool) -> MachinePhase:
