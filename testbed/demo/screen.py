@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,16 +124,23 @@ def _line(left: Text, right: Text, width: int) -> Text:
 
 
 def _objects(rows: Sequence[Row], width: int, room: int) -> list[RenderableType]:
-    """Return a line for each object, and one for its message while there is room for all of them."""
-    telling = [row for row in rows if row.message and not row.is_ready and row.kind in _TELLING]
+    """Return a line for each object, and its message in as many lines as there is room for."""
+    telling = {row: _message(row, width) for row in rows if row.message and not row.is_ready}
+    telling = {row: lines for row, lines in telling.items() if row.kind in _TELLING}
+    if len(rows) + sum(map(len, telling.values())) > room:
+        telling = {row: lines[:1] for row, lines in telling.items()}
     if len(rows) + len(telling) > room:
-        telling = [row for row in telling if row.ready == "False" and row.state in _TROUBLE]
+        telling = {row: lines for row, lines in telling.items() if row.state in _TROUBLE}
     lines: list[RenderableType] = []
     for row in rows:
-        lines.append(_object(row, width))
-        if row in telling:
-            lines.append(_cropped(_indented(_INDENT[row.kind] + 1, row.message, "dim"), width))
-    return lines or [Text("nothing yet", "dim")]
+        lines += [_object(row, width), *telling.get(row, [])]
+    return lines or [Text("no objects", "dim")]
+
+
+def _message(row: Row, width: int) -> list[Text]:
+    depth = _INDENT[row.kind] + 1
+    pieces = textwrap.wrap(row.message, max(10, width - depth), max_lines=3, placeholder=" …")
+    return [_indented(depth, piece, "dim") for piece in pieces]
 
 
 def _object(row: Row, width: int) -> Text:

@@ -79,6 +79,16 @@ def test_messages_are_shown_while_there_is_room() -> None:
     assert "wrong password" not in "\n".join(shown(picture, Caption(), height=7))
 
 
+def test_a_long_message_is_told_whole_when_there_is_room() -> None:
+    message = "the template nonsense is not in the datacenter DC0: name another one in spec.vsphere.template"
+    found = objects()
+    found["Machine"][0] = an_object(
+        "Machine", "workers-x", ready="False", reason="No", message=message, owner="workers-0d7222ea"
+    )
+    left = [line[:37].strip() for line in shown(replace(a_picture(), rows=rows(found)), Caption())]
+    assert message in " ".join(left)
+
+
 def test_a_failed_check_is_shown_with_what_was_found() -> None:
     text = "\n".join(shown(a_picture(), Caption(checks=(Check(False, "three VMs", "there are 2"),))))
     assert "FAIL  three VMs: there are 2" in text
