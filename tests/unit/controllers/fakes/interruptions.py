@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
+from vsphere_operator.kube.errors import Unavailable
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
+
 T = TypeVar("T")
 Phase = Literal["before", "after"]
 
 
 class Crash(BaseException):
     """The process is gone: nothing catches this, nothing runs after it."""
+
+
+def _no_answer(name: str) -> Exception:
+    if name.startswith("kube"):
+        return Unavailable(0, "Timeout", "the API server gave no answer")
+    words = "vCenter gave no answer."
+    return VSphereError(Fault(FaultClass.UNREACHABLE, "TimedOut", words, 30.0, "TimeoutError"))
 
 
 @dataclass
@@ -38,11 +48,17 @@ class Outgoing:
 
     die_at: int | None = None
     phase: Phase = "before"
+    lose_at: int | None = None
+    """The call that gets no answer: `phase` says whether it is carried out."""
     names: list[str] = field(default_factory=list)
 
     async def call(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
         self.names.append(name)
         mine = len(self.names)
+        if self.lose_at == mine:
+            if self.phase == "after":
+                await effect()
+            raise _no_answer(name)
         if self.die_at == mine and self.phase == "before":
             raise Crash(name)
         await asyncio.sleep(0)  # others get their turn, as with a real call

@@ -316,7 +316,10 @@ class FakeVCenter:
                 return Absent(f"vCenter {VCENTER} knows no {moref}")
             return Present(effect())
 
-        return await self.world.outgoing.call(f"vcenter: {name}", wire)
+        try:
+            return await self.world.outgoing.call(f"vcenter: {name}", wire)
+        except VSphereError as error:
+            return Unknown(error.fault.message, error.fault)
 
 
 class FakeVms:
@@ -487,7 +490,10 @@ class FakeTags:
                 return Unknown(refused.message, refused)
             return Present(found[0]) if found else Absent(why)
 
-        return await self._world.outgoing.call("vcenter: read tags", wire)
+        try:
+            return await self._world.outgoing.call("vcenter: read tags", wire)
+        except VSphereError as error:
+            return Unknown(error.fault.message, error.fault)
 
     async def tags_in_category_fresh(self, category_id: str, *, op_id: str) -> list[str]:
         def inside() -> list[str]:
