@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.e2e.vcenter import Administrator, Folder, Vm
@@ -45,11 +46,16 @@ class ForeignThings:
         self._undo.append(lambda: self._administrator.tags.delete(tag_ids=[made]))
         return made
 
-    def renamed(self, path: str, name: str) -> None:
-        """Rename something that was there before, until the end of the test."""
+    @contextlib.contextmanager
+    def renamed(self, path: str, name: str) -> Iterator[None]:
+        """Something that was there before has another name for a while."""
         entity = self._administrator.find(path)
+        assert entity is not None, f"no {path}"
         self._administrator.rename(entity, name)
-        self._undo.append(lambda: self._administrator.rename(entity, path.rpartition("/")[2]))
+        try:
+            yield
+        finally:
+            self._administrator.rename(entity, path.rpartition("/")[2])
 
     def remove_all(self) -> None:
         while self._undo:
@@ -62,3 +68,21 @@ class ForeignThings:
 
         self._undo.append(undo)
         return entity
+
+
+@contextlib.contextmanager
+def other_people_at_work(administrator: Administrator) -> Iterator[None]:
+    """Something changes in vCenter all the time, as it does in a real one: a folder comes and goes."""
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.wait(0.5):
+            administrator.destroy(administrator.make_folder("/DC0/vm/other-people"))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -19,8 +19,10 @@ from tests.e2e.vcenter import Administrator, Vm
 T = TypeVar("T")
 
 CRDS = Path(__file__).parents[2] / "crds"
-INFRA, CCM, ROTATED = "infra@vsphere.local", "ccm@vsphere.local", "rotated@vsphere.local"
-USERS = tuple((user, f"SENTINEL-{user.partition('@')[0]}-password") for user in (INFRA, CCM, ROTATED))
+INFRA, CCM = "infra@vsphere.local", "ccm@vsphere.local"
+SOLE, ROTATED = "sole@vsphere.local", "rotated@vsphere.local"
+"""Users of the tests that count sessions: killed operators leave those of INFRA behind."""
+USERS = tuple((user, f"SENTINEL-{user.partition('@')[0]}-password") for user in (INFRA, CCM, SOLE, ROTATED))
 BOOTSTRAP_SENTINEL = "SENTINEL-bootstrap-data"
 
 
