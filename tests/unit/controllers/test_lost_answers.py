@@ -17,27 +17,27 @@ TAGGED = [{"name": "env"}, {"name": "shop", "category": "owner"}]
 
 async def _make_cluster(site: Site) -> None:
     site.api.put(samples.a_cluster(tags=TAGGED))
-    await site.run(patience=900)
+    await site.run(patience=300)
 
 
 async def _make_machine(site: Site) -> None:
     site.api.put(samples.a_machine())
-    await site.run(patience=900)
+    await site.run(patience=300)
 
 
 async def _make_flatcar(site: Site) -> None:
     site.api.put(samples.a_machine(operating_system="flatcar"))
-    await site.run(patience=900)
+    await site.run(patience=300)
 
 
 async def _end_machine(site: Site) -> None:
     site.delete("Machine", "worker-1")
-    await site.run(patience=900)
+    await site.run(patience=300)
 
 
 async def _end_cluster(site: Site) -> None:
     site.delete("Cluster", "shop")
-    await site.run(patience=900)
+    await site.run(patience=300)
 
 
 LIVES: list[tuple[list[Act], Act, list[Act]]] = [

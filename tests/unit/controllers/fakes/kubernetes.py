@@ -50,9 +50,9 @@ class ApiServer:
             self._tell(key, None)
             return new
         self.objects[key] = new
-        self.written.append(copy.deepcopy(new))
+        self.written.append(new)  # never changed again: each write makes a new one
         self._tell(key, new)
-        return copy.deepcopy(new)
+        return new
 
     def secret(self, namespace: str, name: str, **data: str) -> None:
         """Write a Secret; only its metadata shows in the store."""
@@ -88,7 +88,7 @@ class ApiServer:
 
     def _tell(self, key: Key, obj: Json | None) -> None:
         for watcher in list(self.watchers):
-            watcher(key, copy.deepcopy(obj))
+            watcher(key, obj)
 
 
 class FakeObjects:
@@ -102,7 +102,7 @@ class FakeObjects:
             self.store.add_index(kind, index, function)
         self.fail: dict[str, Exception] = {}
         for obj in api.objects.values():
-            self.store.observe(copy.deepcopy(obj))
+            self.store.observe(obj)
         api.watchers.append(self._follow)
 
     def subscribe(self, listener: Callable[[Changed], None]) -> None:
@@ -157,12 +157,12 @@ class FakeObjects:
         resource_version: str | None = None,
     ) -> Mapping[str, Any]:
         async def effect() -> Json:
-            obj = self._found(kind, namespace, name)
+            obj = self._known(kind, namespace, name)
             if resource_version not in (None, obj["metadata"]["resourceVersion"]):
                 raise Conflict(409, "Conflict", f"{kind} {name} was changed")
             if obj.get("status") == status:
                 return obj
-            return self._api.put({**obj, "status": copy.deepcopy(dict(status))})
+            return self._api.put({**obj, "status": dict(status)})
 
         return await self._write(f"status {kind}", effect)
 
@@ -190,10 +190,13 @@ class FakeObjects:
         return await self._outgoing.call(f"kube: {name}", effect)
 
     def _found(self, kind: str, namespace: str, name: str) -> Json:
+        return copy.deepcopy(self._known(kind, namespace, name))
+
+    def _known(self, kind: str, namespace: str, name: str) -> Json:
         key = Key(kind, namespace, name)
         if key not in self._api.objects:
             raise NotFound(404, "NotFound", f"{key} not found")
-        return copy.deepcopy(self._api.objects[key])
+        return self._api.objects[key]
 
     def _follow(self, key: Key, obj: Json | None) -> None:
         if obj is None:
