@@ -42,6 +42,12 @@ def is_paused(obj: Object) -> bool:
     return bool((obj.get("spec") or {}).get("paused")) or PAUSED_ANNOTATION in annotations_of(obj)
 
 
+def is_held(objects: Objects, worker: Object) -> bool:
+    """Whether the Cluster that a worker belongs to is paused, and all its workers with it."""
+    cluster = objects.get("Cluster", metadata(worker)["namespace"], worker["spec"]["clusterName"])
+    return cluster is not None and bool(cluster["spec"].get("paused"))
+
+
 def orphaned(obj: Object) -> frozenset[str]:
     """The kinds of things that a person has said may be left behind: ``machines``, ``folder``, ``tags`` or ``all``."""
     words = annotations_of(obj).get(ORPHAN_ANNOTATION, "")

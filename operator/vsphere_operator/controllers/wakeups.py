@@ -14,6 +14,7 @@ from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.inventory.entities import Change, Datastore, Folder, Host, VmEntity
 
 OWN_KINDS = ("Seed", "Preset", "Cluster", "MachineDeployment", "MachineSet", "Machine")
+WORKERS = ("MachineDeployment", "MachineSet", "Machine")
 RECONCILED = ("Seed", "Cluster", "MachineDeployment", "MachineSet", "Machine")
 
 
@@ -219,7 +220,10 @@ class Wakeups:
         obj = new if new is not None else old
         assert obj is not None  # noqa: S101 - for_object has checked
         meta = metadata(obj)
-        return self._find("Machine", "cluster", f"{meta['namespace']}/{meta['name']}")
+        kinds = ("Machine",) if _paused(old) == _paused(new) else WORKERS
+        return {
+            k for kind in kinds for k in self._find(kind, "cluster", f"{meta['namespace']}/{meta['name']}")
+        }
 
     def _upwards(self, old: Object | None, new: Object | None) -> set[Key]:
         """The owner; and the Cluster, which counts its Machines and waits for its workers to go."""
@@ -284,6 +288,10 @@ def _as_named(vm: VmEntity) -> tuple[object, ...]:
 
 def _is_ready(obj: Object) -> bool:
     return conditions.is_true((obj.get("status") or {}).get("conditions") or [], conditions.READY)
+
+
+def _paused(cluster: Object | None) -> bool:
+    return cluster is not None and bool(cluster["spec"].get("paused"))
 
 
 def _for_machines(cluster: Object) -> Any:

@@ -141,3 +141,37 @@ async def test_no_fault_lets_a_machine_go_before_its_vm_is_gone(
     assert not site.exists("Machine", "worker-1"), site.object("Machine", "worker-1")
     assert not site.world.workers()
     assert not site.world.files
+
+
+async def test_a_guest_that_powers_itself_off_is_not_started_again_and_again(site: Site) -> None:
+    await site.with_cluster()
+    site.world.after_boot = lambda vm: vm.change(power_state="poweredOff")
+    site.api.put(samples.a_machine())
+    await site.run(patience=20)
+    assert site.reason("Machine", "worker-1") == "NoEffect"
+    assert len(site.world.boots) == 1
+    site.world.after_boot = lambda _: None
+    await site.run(patience=60)
+    assert site.is_ready("Machine", "worker-1")
+    assert len(site.world.boots) == 2
+
+
+async def test_an_iso_that_does_not_show_in_the_drive_is_not_delivered_in_a_loop(site: Site) -> None:
+    await site.with_cluster()
+    site.world.ignored.add("attach iso")
+    site.api.put(samples.a_machine())
+    await site.run(patience=20)
+    assert site.reason("Machine", "worker-1") == "NoEffect"
+    assert site.outgoing.count("vcenter: attach iso") == 1
+    site.world.ignored.clear()
+    await site.run(patience=60)
+    assert site.is_ready("Machine", "worker-1")
+
+
+async def test_a_vm_that_ran_and_was_powered_off_is_started_at_once(site: Site) -> None:
+    await site.with_machine()
+    site.vm_of("worker-1").change(power_state="poweredOff")
+    site.world.publish()
+    await site.run(patience=5)
+    assert site.is_ready("Machine", "worker-1")
+    assert len(site.world.boots) == 2

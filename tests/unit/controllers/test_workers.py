@@ -176,3 +176,23 @@ async def test_making_a_vm_takes_few_calls(site: Site) -> None:
         await site.run()
         ended = [n for n in site.outgoing.names[before:] if n.startswith("vcenter")]
         assert len(ended) <= 8, ended
+
+
+async def test_a_paused_cluster_holds_its_workers_until_it_goes_on(site: Site) -> None:
+    await _with_workers(site)
+    site.api.edit("Cluster", NAMESPACE, "shop", spec={"paused": True})
+    await site.run(patience=1)
+    _scale(site, 3)
+    _change_template(site, 8)
+    await site.run(patience=1)
+    assert len(_all(site, "Machine")) == 2
+    assert len(_all(site, "MachineSet")) == 1
+    for kind, name in (
+        ("MachineDeployment", "workers"),
+        ("MachineSet", _all(site, "MachineSet")[0]["metadata"]["name"]),
+    ):
+        assert site.reason(kind, name) == "Paused"
+    site.api.edit("Cluster", NAMESPACE, "shop", spec={"paused": False})
+    await site.run(patience=120)
+    assert len(site.world.workers()) == 3
+    assert site.is_ready("MachineDeployment", "workers")

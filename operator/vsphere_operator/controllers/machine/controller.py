@@ -20,7 +20,7 @@ from vsphere_operator.controllers.lifecycle import (
     lets_go,
     release,
 )
-from vsphere_operator.controllers.machine import gather, plan_create, plan_delete, steps
+from vsphere_operator.controllers.machine import gather, operations, plan_create, plan_delete, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
@@ -41,6 +41,8 @@ from vsphere_operator.vsphere.ownership import proves
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 UUID_INDEX = "instance-uuid"
+_NO_EFFECT_PAUSE = 30.0
+"""Seconds until something is done again that succeeded and does not show: a guest that powers itself off, HA."""
 _MOST_STEPS = 20
 """Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
 
@@ -66,11 +68,13 @@ class MachineController:
         self._actions = Actions(objects)
         self._preparation = Preparation(objects=objects, templates=Templates(clock))
         self._setbacks = Setbacks(clock)
+        self._succeeded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None:
             self._setbacks.clear(key)
+            self._succeeded.pop(key, None)
             return Result()
         if is_deleting(obj) and not has_finalizer(obj):
             return Result()  # nothing was ever made for it; others hold it
@@ -157,6 +161,11 @@ class MachineController:
     async def _attempt(
         self, key: Key, work: Work, step: steps.Step, inputs: str
     ) -> machine_status.End | None:
+        type_ = steps.operation_type(step)
+        if type_ is not None and self._succeeded.pop(key, None) == type_:
+            problem = operations.no_effect(type_)
+            self._setbacks.record(key, problem, inputs=inputs, delay=_NO_EFFECT_PAUSE)
+            return steps.Block(problem)
         try:
             return await self._carry_out(key, work, step, inputs)
         except VSphereError as error:
@@ -197,6 +206,7 @@ class MachineController:
                 await act.strike(work, step)
                 if step.succeeded:
                     self._setbacks.clear(key)
+                    self._succeeded[key] = operation.type
                 if operation.type == POWER_ON and not _runs(work):
                     # The task's end is often seen before the power state is; asking would cost a call.
                     return steps.Wait("PoweringOn", "The VM has been powered on.", after=2.0)
@@ -249,6 +259,7 @@ class MachineController:
             state = state.model_copy(update={"failure_reason": end.reason, "failure_message": end.message})
         if isinstance(end, steps.Settle):
             self._setbacks.clear(key)
+            self._succeeded.pop(key, None)
         await self._actions.save(work, state, end=end)
         status_writing.announce(self._events, before, work.obj)
         remaining = self._setbacks.current(key, inputs=inputs)

@@ -33,6 +33,13 @@ def doing(operation: Operation) -> tuple[str, str]:
     return _DOING.get(operation.type, ("Working", "vCenter is at work."))
 
 
+def no_effect(type_: str) -> Problem:
+    """vCenter reported success and the VM is as before; doing it at once again would go on for ever."""
+    _, message = _DOING[type_]
+    words = f"vCenter reported success, but the VM does not show it ({message.rstrip('.')}); look at it in vCenter"
+    return Problem("VMReady", "NoEffect", words, stalled=False)
+
+
 def resolve(seen: Observed, operation: Operation) -> Step:
     """The next step about an operation that has not been struck off yet."""
     if operation.vcenter and operation.vcenter != seen.vcenter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vsphere_operator.api.operations import Operation
@@ -185,3 +186,19 @@ Step = (
     | Destroy
     | Release
 )
+
+
+_OPERATIONS: Mapping[type, str] = {
+    Clone: "CloneVM",
+    DeliverIso: "DeliverISO",
+    PowerOn: "PowerOn",
+    PowerOff: "PowerOff",
+    DetachDisks: "DetachDisks",
+    DeleteIso: "DeleteISO",
+    Destroy: "Destroy",
+}
+
+
+def operation_type(step: Step) -> str | None:
+    """The type of the operation that the step begins; None when it begins none."""
+    return _OPERATIONS.get(type(step))

@@ -13,6 +13,7 @@ from vsphere_operator.controllers.lifecycle import (
     adopt,
     annotations_of,
     is_deleting,
+    is_held,
     is_paused,
     metadata,
     release,
@@ -56,9 +57,9 @@ class MachineDeploymentController:
         if is_deleting(obj):
             return await self._delete(obj)
         obj = await adopt(self._objects, obj, extra_labels=own_labels(obj), identified=False)
-        if is_paused(obj):
+        if is_paused(obj) and not is_held(self._objects, obj):
             await self._scale_only(obj)
-        else:
+        elif not is_held(self._objects, obj):
             obj = await self._roll_out(obj)
         await self._report(obj)
         return Result()
@@ -140,7 +141,8 @@ class MachineDeploymentController:
 
     async def _report(self, obj: Object) -> None:
         sets = self._sets(obj)
-        wanted = _summary(obj, sets, current_set(obj, sets))
+        held = is_paused(obj) or is_held(self._objects, obj)
+        wanted = _summary(obj, sets, current_set(obj, sets), paused=held)
         await self._write(obj, wanted, status.now())
 
     async def _write(self, obj: Object, wanted: list[conditions.Condition], at: datetime) -> None:
@@ -199,7 +201,9 @@ def _phase(obj: Object, sets: Sequence[Object], current: Object | None) -> str:
     return "ScalingDown" if have > wanted else "Running"
 
 
-def _summary(obj: Object, sets: Sequence[Object], current: Object | None) -> list[conditions.Condition]:
+def _summary(
+    obj: Object, sets: Sequence[Object], current: Object | None, *, paused: bool
+) -> list[conditions.Condition]:
     available = sum(set_view(s).available for s in sets) >= int(obj["spec"].get("replicas", 1))
     concern = (
         conditions.Condition("Available", "True", "EnoughAvailable")
@@ -208,7 +212,7 @@ def _summary(obj: Object, sets: Sequence[Object], current: Object | None) -> lis
             "Available", "False", "TooFewAvailable", "Fewer Machines are available than asked for."
         )
     )
-    if is_paused(obj):
+    if paused:
         return [*conditions.paused(), concern]
     if _settled(obj, sets, current):
         return [*conditions.ready("AllUpdatedAndAvailable"), concern]

@@ -12,6 +12,7 @@ from vsphere_operator.controllers.lifecycle import (
     ORPHAN_FINALIZER,
     adopt,
     is_deleting,
+    is_held,
     is_paused,
     labels_of,
     metadata,
@@ -41,7 +42,7 @@ class MachineSetController:
             return Result()
         if is_deleting(obj):
             return await self._delete(obj)
-        if is_paused(obj):
+        if is_paused(obj) or is_held(self._objects, obj):
             return await self._report(obj, paused=True)
         labels = {CLUSTER_NAME_LABEL: obj["spec"]["clusterName"]}
         obj = await adopt(self._objects, obj, extra_labels=labels, identified=False)

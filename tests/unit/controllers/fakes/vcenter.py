@@ -138,6 +138,9 @@ class World:
     most_workers: int = 0
     """How many worker VMs there were at the same time."""
     on_destroy: Callable[[VmDetails], object] = lambda _: None
+    after_boot: Callable[[Vm], object] = lambda _: None
+    ignored: set[str] = field(default_factory=set)
+    """Kinds of tasks that end well and do nothing."""
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -378,6 +381,7 @@ class FakeVms:
             self._world.boots.append(moref)
             vm.change(power_state="poweredOn")
             vm.addresses = ("10.0.0.7", "fe80::1")
+            self._world.after_boot(vm)
 
         return await self._task("power on", moref, done)
 
@@ -405,7 +409,8 @@ class FakeVms:
                 raise VSphereError(fault(FaultClass.GONE, "NotFound", 5.0, "ManagedObjectNotFound"))
 
             def finish() -> None:
-                done()
+                if kind not in self._world.ignored:
+                    done()
 
             return self._world.start(kind, moref, finish, lambda: None)
 
