@@ -198,6 +198,7 @@ FRESH, STALE = NOW - timedelta(seconds=1), NOW - timedelta(seconds=58)
 CLONE, ON = operations.CLONE, operations.POWER_ON
 BEING_MADE = replace(ENTITY, instance_uuid=None)
 FAULT = fault()
+IN_FOLDER: dict[str, Any] = {"folder": VM_FOLDER}
 RESOLVE: list[tuple[str, Operation, dict[str, Any], str]] = [
     ("task runs", _operation(ON, task=TASK), {"task": Running()}, "Wait PoweringOn"),
     ("task not told yet", _operation(ON, task=TASK), {}, "Wait PoweringOn"),
@@ -207,8 +208,29 @@ RESOLVE: list[tuple[str, Operation, dict[str, Any], str]] = [
     ("other vCenter", _operation(ON, task=TASK, vcenter="x"), {"task": Succeeded()}, "Block OtherVCenter"),
     ("just written", _operation(ON, age=1), {"inventory_at": NOW}, "Wait PoweringOn"),
     ("long ago", _operation(ON), {"inventory_at": FRESH}, "OperationDone"),
-    ("long ago, silent watch", _operation(ON), {"inventory_at": STALE}, "Wait PoweringOn"),
-    ("long ago, no watch", _operation(ON), {"inventory_at": None}, "Wait PoweringOn"),
+    ("long ago, silent watch", _operation(ON), {"inventory_at": STALE}, "OperationDone"),
+    ("clone, silent watch", _operation(CLONE), {"inventory_at": STALE, **IN_FOLDER}, "LookIntoFolder"),
+    ("clone, no watch", _operation(CLONE), {"inventory_at": None, **IN_FOLDER}, "LookIntoFolder"),
+    ("clone, no folder", _operation(CLONE), {"inventory_at": STALE}, "Wait Cloning"),
+    ("clone, just written", _operation(CLONE, age=1), {"inventory_at": STALE, **IN_FOLDER}, "Wait Cloning"),
+    (
+        "clone, nothing unseen",
+        _operation(CLONE),
+        {"folder_unseen": Present([]), **IN_FOLDER},
+        "OperationDone",
+    ),
+    (
+        "clone, something unseen",
+        _operation(CLONE),
+        {"folder_unseen": Present([VM]), **IN_FOLDER},
+        "Wait Cloning",
+    ),
+    (
+        "clone, folder unreadable",
+        _operation(CLONE),
+        {"folder_unseen": Unknown("w"), **IN_FOLDER},
+        "Wait Cloning",
+    ),
     ("clone, VM there", _operation(CLONE), {"vm": ENTITY, "inventory_at": FRESH}, "OperationDone"),
     ("clone runs", _operation(CLONE), {"clone_running": True, "inventory_at": FRESH}, "Wait Cloning"),
     (

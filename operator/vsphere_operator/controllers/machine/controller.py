@@ -154,6 +154,8 @@ class MachineController:
                 looks.details = await vcenter.vms.read(moref, op_id=work.op_id)
             case steps.LookForFolder(moref=moref):
                 looks.folder_there = await vcenter.folders.exists_fresh(moref, op_id=work.op_id)
+            case steps.LookIntoFolder(moref=moref):
+                looks.folder_content = await vcenter.folders.child_entities_fresh(moref, op_id=work.op_id)
             case _:
                 return False
         return True

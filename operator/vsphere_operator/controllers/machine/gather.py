@@ -16,6 +16,7 @@ from vsphere_operator.controllers.machine.actions import Work
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.inventory.entities import VmEntity
+from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs, Proof
 from vsphere_operator.vsphere.vm_details import VmDetails
@@ -28,6 +29,7 @@ class Looks:
     prepared: Prepared | Problem | None = None
     details: Answer[VmDetails] | None = None
     folder_there: Answer[str] | None = None
+    folder_content: Answer[list[MoRef]] | None = None
 
 
 def observe(work: Work, looks: Looks) -> Observed:
@@ -51,6 +53,7 @@ def observe(work: Work, looks: Looks) -> Observed:
         folder=work.folder,
         folder_visible=work.folder is not None and vcenter.inventory.get(work.folder) is not None,
         folder_there=looks.folder_there,
+        folder_unseen=_unseen(vcenter.inventory, looks.folder_content),
         prepared=looks.prepared,
         details=looks.details,
     )
@@ -105,6 +108,12 @@ def seen_status(work: Work) -> MachineStatus:
         host=host.name if host else None,
         datastore=datastore.name if datastore else None,
     )
+
+
+def _unseen(inventory: Inventory, content: Answer[list[MoRef]] | None) -> Answer[list[MoRef]] | None:
+    if not isinstance(content, Present):
+        return content
+    return Present([moref for moref in content.value if inventory.get(moref) is None])
 
 
 def _our_vm(work: Work, machine: Machine) -> VmEntity | None:

@@ -6,7 +6,15 @@ from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.intents import seconds_until_shown
 from vsphere_operator.controllers.machine.observed import Observed
-from vsphere_operator.controllers.machine.steps import Block, OperationDone, OperationFailed, Step, Wait
+from vsphere_operator.controllers.machine.steps import (
+    Block,
+    LookIntoFolder,
+    OperationDone,
+    OperationFailed,
+    Step,
+    Wait,
+)
+from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
 
 CLONE = "CloneVM"
@@ -73,5 +81,25 @@ def _intent(seen: Observed, operation: Operation) -> Step:
     unclear = seen.clone_running or any(not vm.config_ready for vm in seen.namesakes)
     if operation.type == CLONE and seen.vm is None and unclear:
         return Wait(reason, message, after=2.0)
-    wait = seconds_until_shown(operation, now=seen.now, looked_at=seen.inventory_at)
-    return Wait(reason, message, after=wait) if wait > 0 else OperationDone(operation)
+    grace = seconds_until_shown(operation, now=seen.now, looked_at=seen.now)
+    if grace > 0:
+        return Wait(reason, message, after=grace)
+    if operation.type != CLONE or seen.vm is not None:
+        return OperationDone(operation)  # what it did shows when the VM is read afresh
+    quiet = seconds_until_shown(operation, now=seen.now, looked_at=seen.inventory_at)
+    if quiet > 0:
+        return _past_a_quiet_watch(seen, operation, Wait(reason, message, after=quiet))
+    return OperationDone(operation)
+
+
+def _past_a_quiet_watch(seen: Observed, operation: Operation, wait: Wait) -> Step:
+    """A watch may be quiet for half a minute because nothing happens: one fresh look tells, without that wait."""
+    if seen.folder is None:
+        return wait
+    match seen.folder_unseen:
+        case None:
+            return LookIntoFolder(seen.folder)
+        case Present(value=unseen) if not unseen:
+            return OperationDone(operation)
+        case _:
+            return wait

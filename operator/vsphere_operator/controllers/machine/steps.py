@@ -61,6 +61,13 @@ class LookForFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class LookIntoFolder:
+    """Read afresh what is in the Cluster's folder: a quiet watch may have missed what an interrupted clone made."""
+
+    moref: MoRef
+
+
+@dataclass(frozen=True, slots=True)
 class OperationDone:
     """The operation is over; ``result`` is what its task made. ``succeeded`` only when vCenter said so.
 
@@ -171,6 +178,7 @@ Step = (
     | Prepare
     | Inspect
     | LookForFolder
+    | LookIntoFolder
     | OperationDone
     | OperationFailed
     | Clone
