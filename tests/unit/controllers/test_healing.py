@@ -314,3 +314,15 @@ async def test_ended_tasks_are_not_followed_for_ever(site: Site) -> None:
     site.delete("Cluster", "shop")
     await site.run(patience=SOON)
     assert site.process.vcenter.tasks.followed == []
+
+
+async def test_a_cluster_whose_namespace_is_no_longer_allowed_may_still_go(site: Site) -> None:
+    await site.with_machine()
+    _seed(allowedNamespaces={"matchLabels": {"tenant": "yes"}})(site)
+    await site.run(patience=SOON)
+    assert site.reason("Cluster", "shop") == "NamespaceNotAllowed"
+    site.delete("Cluster", "shop")
+    await site.run(patience=SOON)
+    assert not site.exists("Cluster", "shop")
+    assert not site.world.workers()
+    assert site.world.folders() == ["Datacenters", "kubernetes", "vm"]
