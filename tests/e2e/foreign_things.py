@@ -47,15 +47,14 @@ class ForeignThings:
         return made
 
     @contextlib.contextmanager
-    def renamed(self, path: str, name: str) -> Iterator[None]:
+    def renamed(self, entity: Any, name: str) -> Iterator[None]:
         """Something that was there before has another name for a while."""
-        entity = self._administrator.find(path)
-        assert entity is not None, f"no {path}"
+        before = entity.name
         self._administrator.rename(entity, name)
         try:
             yield
         finally:
-            self._administrator.rename(entity, path.rpartition("/")[2])
+            self._administrator.rename(entity, before)
 
     def remove_all(self) -> None:
         while self._undo:

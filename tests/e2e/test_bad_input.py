@@ -94,7 +94,7 @@ def test_a_missing_pool_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign
     assert "late-pool" in message
     assert "spec.cloud.vsphere.resourcePool" in message
     pool = foreign.pool("late-pool")
-    tenant.ready("Machine", "alone")
+    tenant.ready("Machine", "alone", seconds=8)
     assert tenant.vm("alone").resourcePool._moId == pool._moId
 
 
@@ -106,7 +106,8 @@ def test_a_missing_datastore_heals_when_one_of_that_name_appears(
     message = tenant.condition("Machine", "alone", "PlacementReady", "False", "DatastoreNotFound")
     assert "late-datastore" in message
     assert "spec.cloud.vsphere.datastore" in message
-    with foreign.renamed("/DC0/datastore/DC0_POD0/LocalDS_2", "late-datastore"):
+    datastore = next(d for d in tenant.vcenter.find("/DC0").datastore if d.name == "LocalDS_2")
+    with foreign.renamed(datastore, "late-datastore"):
         tenant.ready("Machine", "alone")
         tenant.delete("Machine", "alone")
         tenant.gone("Machine", "alone")
@@ -120,7 +121,7 @@ def test_a_missing_template_heals_when_one_of_that_name_appears(
     tenant.create_machine("alone", template=objects.worker("ubuntu", template))
     message = tenant.condition("Machine", "alone", "TemplateReady", "False", "TemplateNotFound")
     assert "late-template" in message
-    with foreign.renamed("/DC0/vm/ubuntu-22.04", "late-template"):
+    with foreign.renamed(tenant.vcenter.find("/DC0/vm/ubuntu-22.04"), "late-template"):
         tenant.ready("Machine", "alone")
 
 
@@ -373,31 +374,31 @@ def test_a_disk_smaller_than_the_templates_is_refused_with_both_sizes(tenant: Te
     assert tenant.vms() == []
 
 
-def test_a_missing_category_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign: ForeignThings) -> None:
-    tenant.change_datacenter({"createTagCategory": False})
-    tenant.create_cluster("shop", {"cloud": {"vsphere": {"tags": [{"name": "team", "category": "late"}]}}})
-    message = tenant.condition("Cluster", "shop", "TagsReady", "False", "CategoryNotFound")
-    assert "late" in message
-    assert "createTagCategory" in message
-    foreign.category("late")
-    tenant.ready("Cluster", "shop", seconds=75)
-    tenant.delete("Cluster", "shop")
-    tenant.gone("Cluster", "shop")
-
-
-def test_a_missing_tag_of_a_worker_heals_when_it_is_made_in_vcenter(
+def test_a_missing_category_and_a_missing_tag_heal_within_the_minute_between_two_polls(
     tenant: Tenant, foreign: ForeignThings
 ) -> None:
-    category = foreign.category(f"worker-{tenant.namespace}")
-    tenant.shop()
-    wanted = [{"name": "late", "category": f"worker-{tenant.namespace}"}]
-    tenant.create_machine("alone", template=objects.worker("ubuntu", {"vsphere": {"tags": wanted}}))
+    tenant.change_datacenter({"createTagCategory": False})
+    tenant.shop(cloud={"vsphere": {"tags": None}})
+    tenant.create_cluster("other", {"cloud": {"vsphere": {"tags": [{"name": "team", "category": "late"}]}}})
+    there = f"worker-{tenant.namespace}"
+    category = foreign.category(there)
+    wanted = {"tags": [{"name": "late", "category": there}]}
+    tenant.create_machine("alone", template=objects.worker("ubuntu", {"vsphere": wanted}))
+
+    message = tenant.condition("Cluster", "other", "TagsReady", "False", "CategoryNotFound")
+    assert "late" in message
+    assert "createTagCategory" in message
     message = tenant.condition("Machine", "alone", "TagsReady", "False", "TagNotFound")
     assert "late" in message
     assert tenant.vms() == []
+    foreign.category("late")
     foreign.tag("late", category)
-    tenant.ready("Machine", "alone", seconds=75)
+    tenant.ready("Cluster", "other", seconds=80)
+    tenant.ready("Machine", "alone", seconds=80)
     assert tenant.vcenter.tags.on(tenant.vm("alone")) == {"late"}
+    for name in ("shop", "other"):
+        tenant.delete("Cluster", name)
+        tenant.gone("Cluster", name)
 
 
 REFUSED = [

@@ -115,6 +115,8 @@ def test_a_disk_that_somebody_attached_survives_its_workers_vm(tenant: Tenant, w
         assert tenant.vcenter.download(foreign) is not None
     finally:
         tenant.vcenter.delete_disk(foreign)
+    if foreign.startswith(directory):
+        tenant.vcenter.remove_directory(directory)
 
 
 def test_a_cluster_with_an_unknown_datacenter_can_be_deleted(newcomer: Tenant) -> None:

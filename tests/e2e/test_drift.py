@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.vcenter import Vm
 from tests.e2e.world import Tenant
 
 
@@ -13,6 +14,12 @@ def one_worker(tenant: Tenant) -> str:
     tenant.deploy()
     (machine,) = tenant.all_ready("workers", 1)
     return str(machine["metadata"]["name"])
+
+
+def directory_of(vm: Vm) -> str:
+    """Where the VM's files are. Whoever destroys a VM leaves its directory, for the ISO that was not its own;
+    the operator then deletes the ISO, and never a directory."""
+    return str(vm.config.files.vmPathName.rpartition("/")[0])
 
 
 def test_a_worker_that_somebody_powers_off_is_started_again(tenant: Tenant) -> None:
@@ -26,8 +33,10 @@ def test_a_worker_that_somebody_powers_off_is_started_again(tenant: Tenant) -> N
 
 def test_a_worker_that_somebody_removes_is_replaced(tenant: Tenant) -> None:
     name = one_worker(tenant)
+    directory = directory_of(tenant.vm(name))
     tenant.vcenter.destroy(tenant.vm(name))
     tenant.gone("Machine", name)
+    tenant.vcenter.remove_directory(directory)
     (successor,) = tenant.all_ready("workers", 1)
     assert successor["metadata"]["name"] != name
     assert [vm.name for vm in tenant.vms()] == [successor["metadata"]["name"]]
@@ -83,9 +92,11 @@ def test_a_removed_folder_is_made_again_with_its_tags(tenant: Tenant) -> None:
 
 def test_workers_that_go_with_their_folder_are_made_again(tenant: Tenant) -> None:
     name = one_worker(tenant)
+    directory = directory_of(tenant.vm(name))
     tenant.vcenter.wait(tenant.vm(name).PowerOffVM_Task())
     tenant.vcenter.destroy(tenant.vcenter.find(tenant.folder()))
     tenant.gone("Machine", name)
+    tenant.vcenter.remove_directory(directory)
     tenant.all_ready("workers", 1, seconds=40)
     assert len(tenant.vms()) == 1
 

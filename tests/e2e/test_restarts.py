@@ -173,7 +173,9 @@ def test_a_rotated_login_is_used_at_once_and_the_old_session_ends(tenant: Tenant
     clones = tenant.world.double.calls(since=tenant.first_call, method="CloneVM_Task")
     assert [c["user"] for c in clones] == [SOLE, ROTATED]
     tenant.eventually(
-        lambda: sum(tenant.vcenter.sessions(SOLE).values()) == 0, "the old user is logged out", seconds=80
+        lambda: tenant.vcenter.sessions(SOLE) == {"soap": 0, "rest": 0},
+        "the old user is logged out",
+        seconds=80,
     )
 
 

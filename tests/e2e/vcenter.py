@@ -97,6 +97,9 @@ class Administrator:
         self.wait(entity.Destroy_Task())
 
     def rename(self, entity: Any, name: str) -> None:
+        if isinstance(entity, vim.Datastore):
+            entity.RenameDatastore(name)
+            return
         self.wait(entity.Rename_Task(name))
 
     def move(self, entity: Any, folder: str) -> None:
@@ -136,6 +139,14 @@ class Administrator:
         response.raise_for_status()
         return response.content
 
+    def remove_directory(self, datastore_path: str) -> None:
+        """Delete a directory that must be empty; AssertionError when it is not."""
+        datastore, _, path = datastore_path.removeprefix("[").partition("] ")
+        files = self.double.control("/state")["files"][datastore]
+        assert [file for file in files if file.startswith(f"{path}/")] == [f"{path}/"]
+        manager = self._instance.content.fileManager
+        self.wait(manager.DeleteDatastoreFile_Task(datastore_path, self.find("/DC0")))
+
     def delete_disk(self, datastore_path: str) -> None:
         manager = self._instance.content.virtualDiskManager
         self.wait(manager.DeleteVirtualDisk_Task(datastore_path, self.find("/DC0")))
@@ -152,10 +163,13 @@ class Administrator:
         ended = [session.key for session in manager.sessionList if session.userName == user]
         manager.TerminateSession(ended)
 
+    def all_sessions(self) -> dict[str, list[str]]:
+        """The users of the open sessions, by protocol."""
+        return dict(self.double.control("/state")["sessions"])
+
     def sessions(self, user: str) -> dict[str, int]:
         """How many open sessions a user has, by protocol."""
-        sessions = self.double.control("/state")["sessions"]
-        return {protocol: names.count(user) for protocol, names in sessions.items()}
+        return {protocol: names.count(user) for protocol, names in self.all_sessions().items()}
 
 
 class Tags:
