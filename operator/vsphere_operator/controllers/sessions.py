@@ -48,8 +48,9 @@ class SessionUse:
             self._retain()
 
     def forget(self, key: Key) -> None:
-        """The object is gone."""
-        if self._used_by.pop(key, None):
+        """The object is gone; its last reconcile, which may still be on its way home, has no say any more."""
+        used, asked = self._used_by.pop(key, None), self._asked_for.pop(key, None)
+        if used or asked:
             self._retain()
 
     def _retain(self) -> None:
