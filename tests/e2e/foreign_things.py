@@ -36,6 +36,9 @@ class ForeignThings:
         root = self._administrator.find("/DC0/host/DC0_C0").resourcePool
         return self._noted(self._administrator.make_pool(name, root))
 
+    def portgroup(self, name: str) -> Any:
+        return self._noted(self._administrator.make_portgroup(name))
+
     def category(self, name: str) -> str:
         made = self._administrator.tags.make_category(name)
         self._undo.append(lambda: self._administrator.tags.delete(category_ids=[made]))

@@ -20,11 +20,12 @@ class OperatorProcess:
         self._kubeconfig = kubeconfig
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended_by_us = False
 
     @property
-    def pid(self) -> int:
-        assert self._process is not None, "the operator has not been started"
-        return self._process.pid
+    def has_died(self) -> bool:
+        """Whether it ended although nobody here ended it."""
+        return self._process is not None and not self.is_running and not self._ended_by_us
 
     @property
     def is_running(self) -> bool:
@@ -44,6 +45,7 @@ class OperatorProcess:
     def kill(self) -> None:
         """As the kernel does when memory runs out: no farewell."""
         assert self._process is not None, "the operator has not been started"
+        self._ended_by_us = True
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(10)
 
@@ -52,6 +54,7 @@ class OperatorProcess:
         if self._process is None:
             return 0
         if self._process.poll() is None:
+            self._ended_by_us = True
             self._process.terminate()
         try:
             return self._process.wait(seconds)

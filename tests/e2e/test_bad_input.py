@@ -98,19 +98,16 @@ def test_a_missing_pool_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign
     assert tenant.vm("alone").resourcePool._moId == pool._moId
 
 
-def test_a_missing_datastore_heals_when_one_of_that_name_appears(
-    tenant: Tenant, foreign: ForeignThings
-) -> None:
-    tenant.shop(cloud={"vsphere": {"datastore": "late-datastore"}})
+def test_a_missing_network_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign: ForeignThings) -> None:
+    tenant.shop(cloud={"vsphere": {"networks": [{"name": "late-network"}]}})
     tenant.create_machine("alone")
-    message = tenant.condition("Machine", "alone", "PlacementReady", "False", "DatastoreNotFound")
-    assert "late-datastore" in message
-    assert "spec.cloud.vsphere.datastore" in message
-    datastore = next(d for d in tenant.vcenter.find("/DC0").datastore if d.name == "LocalDS_2")
-    with foreign.renamed(datastore, "late-datastore"):
-        tenant.ready("Machine", "alone")
-        tenant.delete("Machine", "alone")
-        tenant.gone("Machine", "alone")
+    message = tenant.condition("Machine", "alone", "PlacementReady", "False", "NetworkNotFound")
+    assert "late-network" in message
+    assert "spec.cloud.vsphere.networks" in message
+    foreign.portgroup("late-network")
+    tenant.ready("Machine", "alone")
+    tenant.delete("Machine", "alone")
+    tenant.gone("Machine", "alone")
 
 
 def test_a_missing_template_heals_when_one_of_that_name_appears(

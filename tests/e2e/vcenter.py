@@ -79,6 +79,13 @@ class Administrator:
         spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=pool), powerOn=False, template=False)
         return self.wait(vm.CloneVM_Task(self.find(folder), name, spec))
 
+    def make_portgroup(self, name: str) -> Any:
+        """A port group of the distributed switch that all hosts have."""
+        switch = self.find("/DC0/network/DVS0")
+        spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(name=name, numPorts=8, type="earlyBinding")
+        self.wait(switch.AddDVPortgroup_Task([spec]))
+        return self.find(f"/DC0/network/{name}")
+
     def make_pool(self, name: str, parent: Any) -> Any:
         """A resource pool without limits."""
         allocation = vim.ResourceAllocationInfo(
@@ -97,9 +104,6 @@ class Administrator:
         self.wait(entity.Destroy_Task())
 
     def rename(self, entity: Any, name: str) -> None:
-        if isinstance(entity, vim.Datastore):
-            entity.RenameDatastore(name)
-            return
         self.wait(entity.Rename_Task(name))
 
     def move(self, entity: Any, folder: str) -> None:

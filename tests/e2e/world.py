@@ -22,8 +22,10 @@ CRDS = Path(__file__).parents[2] / "crds"
 INFRA, CCM = "infra@vsphere.local", "ccm@vsphere.local"
 SOLE, ROTATED = "sole@vsphere.local", "rotated@vsphere.local"
 """Users of the tests that count sessions: killed operators leave those of INFRA behind."""
-USERS = tuple((user, f"SENTINEL-{user.partition('@')[0]}-password") for user in (INFRA, CCM, SOLE, ROTATED))
-BOOTSTRAP_SENTINEL = "SENTINEL-bootstrap-data"
+SECRET = "SENTINEL"
+"""In every password and in all bootstrap data: it must be read nowhere but in Secrets and VMs."""
+USERS = tuple((user, f"{SECRET}-{user.partition('@')[0]}-password") for user in (INFRA, CCM, SOLE, ROTATED))
+BOOTSTRAP_SENTINEL = f"{SECRET}-bootstrap-data"
 
 
 class World:
@@ -231,8 +233,19 @@ class Tenant:
             *(o for k in kinds for o in self.api.find_all(k, self.namespace)),
         ]
         return "\n".join(
-            [*(_described(o) for o in found if o), "--- operator ---", self.world.operator.tail()]
+            [
+                *(_described(o) for o in found if o),
+                f"sessions: {self.vcenter.all_sessions()}",
+                "--- operator ---",
+                self.world.operator.tail(),
+            ]
         )
+
+    def public_text(self) -> str:
+        """All that people may read about this tenant: objects with all their metadata, and events."""
+        kinds = ("Seed", "Cluster", "MachineDeployment", "MachineSet", "Machine")
+        found = [obj for kind in kinds for obj in self.api.find_all(kind, self.namespace)]
+        return json.dumps([*found, *self.api.events(self.namespace)], default=str)
 
     def leave(self) -> None:
         """Delete everything, workers and clusters first, and wait until all of it is gone."""
