@@ -117,7 +117,10 @@ def test_conditions_of_two_writers_live_side_by_side(api: ApiServer) -> None:
     try:
         for writer, type_ in (("one", "Ready"), ("two", "Audited")):
             condition = {
-                "type": type_, "status": "True", "reason": "Fine", "message": "",
+                "type": type_,
+                "status": "True",
+                "reason": "Fine",
+                "message": "",
                 "lastTransitionTime": "2026-01-02T03:04:05Z",
             }
             mine = changed(identity, "status.conditions", [condition])
