@@ -15,6 +15,8 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"CloneVM_Task":             overrideVM,
 	"ReconfigVM_Task":          overrideVM,
 	"Destroy_Task":             overrideDestroy,
+	"CreateResourcePool":       overrideResourcePool,
+	"CreateVM_Task":            overrideFolder,
 	"MoveIntoFolder_Task":      overridePod,
 	"PowerOnMultiVM_Task":      overrideDatacenter,
 	"RefreshDatastore":         overrideDatastore,

@@ -84,9 +84,6 @@ def test_a_seed_names_everything_that_is_missing_at_once(tenant: Tenant) -> None
     tenant.ready("Seed", tenant.seed)
 
 
-@pytest.mark.xfail(
-    reason="the vCenter double does not tell its watchers of new resource pools", raises=AssertionError
-)
 def test_a_missing_pool_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign: ForeignThings) -> None:
     tenant.shop(cloud={"vsphere": {"resourcePool": "late-pool"}})
     tenant.create_machine("alone")

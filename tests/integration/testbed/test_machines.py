@@ -200,7 +200,7 @@ def test_a_vm_with_a_cloud_init_iso_gets_tools_and_addresses(
             "ubuntu-22.04",
             {
                 "guestinfo.userdata": base64.b64encode(
-                    gzip.compress(b"#cloud-config\nhostname: gzipped")
+                    gzip.compress(b"#cloud-config\nhostname: gzipped", mtime=0)
                 ).decode(),
                 "guestinfo.userdata.encoding": "gzip+base64",
             },
@@ -310,3 +310,13 @@ def test_destroying_a_folder_takes_everything_in_it(
     after = test_bed.info.vcenter.control("/state")
     for part in ("folders", "virtualMachines", "files"):
         assert after[part] == before[part]
+
+
+def test_a_vm_made_from_nothing_is_a_task_that_everybody_sees(seat: Seat, folder: vim.Folder) -> None:
+    files = vim.vm.FileInfo(vmPathName="[LocalDS_0]")
+    spec = vim.vm.ConfigSpec(name="from-nothing", files=files, numCPUs=1, memoryMB=64, guestId="otherGuest")
+    task = folder.CreateVM_Task(spec, seat.pool)
+    vm = result(task)
+    assert vm.name == "from-nothing"
+    assert task.info.descriptionId == "Folder.createVm"
+    result(vm.Destroy_Task())

@@ -95,6 +95,25 @@ def test_the_whole_inventory_comes_in_pages(watch: Watch) -> None:
     assert all(known["name"] for known in watch.copy.values())
 
 
+def test_a_new_resource_pool_shows_in_a_view_that_was_made_before(seat: Seat) -> None:
+    view = seat.content.viewManager.CreateContainerView(seat.content.rootFolder, [vim.ResourcePool], True)
+    parent = next(p for p in view.view if isinstance(p.owner, vim.ClusterComputeResource))
+    shares = vim.ResourceAllocationInfo(
+        reservation=0,
+        limit=-1,
+        expandableReservation=True,
+        shares=vim.SharesInfo(level="normal", shares=4000),
+    )
+    pool = parent.CreateResourcePool(
+        "made-later", vim.ResourceConfigSpec(cpuAllocation=shares, memoryAllocation=shares)
+    )
+    try:
+        assert pool in view.view
+    finally:
+        pool.Destroy_Task()
+        view.DestroyView()
+
+
 def test_nothing_new_is_no_answer(watch: Watch) -> None:
     watch.over(_everything(watch.seat), ManagedEntity=["name"])
     while watch.wait(seconds=0):

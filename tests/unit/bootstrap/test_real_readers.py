@@ -102,7 +102,7 @@ MIME_MESSAGE = (
             [["text/jinja2", "## template: jinja\n#cloud-config\n{}"]],
         ),
         (
-            gzip.compress(MIME_MESSAGE),
+            gzip.compress(MIME_MESSAGE, mtime=0),
             [["text/cloud-config", "#cloud-config\na: 1"], ["text/x-shellscript", "#!/bin/sh\necho"]],
         ),
         (

@@ -61,7 +61,7 @@ def test_the_cloud_init_family_shares_one_image(name: str) -> None:
 
 
 def test_packed_user_data_are_filled_in_too() -> None:
-    assert iso_files(user_data=gzip.compress(CLOUD_CONFIG)) == iso_files()
+    assert iso_files(user_data=gzip.compress(CLOUD_CONFIG, mtime=0)) == iso_files()
 
 
 def test_several_cards_get_a_network_config() -> None:
@@ -77,12 +77,13 @@ def test_several_cards_get_a_network_config() -> None:
         (b"#!/bin/sh\necho", ["text/x-shellscript"]),
         (b"## template: jinja\n#cloud-config\na: {{ x }}\n", ["text/jinja2"]),
         (b"#include\nhttps://example.com/x\n", ["text/x-include-url"]),
-        (gzip.compress(b"#cloud-config\na: 1\n"), ["text/cloud-config"]),
+        (gzip.compress(b"#cloud-config\na: 1\n", mtime=0), ["text/cloud-config"]),
         (
             gzip.compress(
                 b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n\n'
                 b"--b\nContent-Type: text/cloud-config\n\n#cloud-config\n"
-                b"--b\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n--b--\n"
+                b"--b\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n--b--\n",
+                mtime=0,
             ),
             ["text/cloud-config", "text/x-shellscript"],
         ),
