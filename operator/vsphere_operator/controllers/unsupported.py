@@ -55,6 +55,8 @@ _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
 }
 _DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {"limits": ({},), "topologyCategories": ([],)}
 
+_DEPLOYMENT_TOLD: Mapping[str, tuple[Any, ...]] = {"healthCheck": ({},), "progressDeadlineSeconds": ()}
+
 
 def refused_in_machine(spec: Mapping[str, Any]) -> Problem | None:
     return _refusal(_used(spec, _MACHINE_REFUSED))
@@ -71,6 +73,10 @@ def refused_in_datacenter(name: str, vsphere: Mapping[str, Any]) -> Problem | No
 
 def told_of_machine(spec: Mapping[str, Any]) -> list[Condition]:
     return _telling(_used(spec, _MACHINE_TOLD))
+
+
+def told_of_deployment(spec: Mapping[str, Any]) -> list[Condition]:
+    return _telling(_used(spec, _DEPLOYMENT_TOLD))
 
 
 def told_of_cluster(spec: Mapping[str, Any]) -> list[Condition]:

@@ -183,6 +183,44 @@ async def test_a_ready_seed_tells_at_once_that_its_vcenter_is_away(site: Site) -
     assert site.reason("Seed", "europe", namespace="") == "TimedOut"
 
 
+async def test_a_worker_stays_ready_while_its_vcenter_is_away(site: Site) -> None:
+    await site.with_machine()
+    before = site.process.vcenter.state
+    site.process.vcenter.state = Unavailable(fault(FaultClass.UNREACHABLE, "TimedOut"))
+    site.process.state_changed()
+    await site.run(patience=SOON)
+    site.api.edit("Machine", NAMESPACE, "worker-1", metadata={"labels": {"look": "again"}})
+    await site.run(patience=SOON)
+    assert site.is_ready("Machine", "worker-1")
+    assert site.reason("Machine", "worker-1", "VCenterAvailable") == "TimedOut"
+    site.process.vcenter.state = before
+    site.process.state_changed()
+    await site.run(patience=3000)
+    assert site.is_ready("Machine", "worker-1")
+    conditions = site.object("Machine", "worker-1")["status"]["conditions"]
+    assert "VCenterAvailable" not in {c["type"] for c in conditions}
+
+
+async def test_what_a_datacenter_asks_for_and_is_not_built_makes_no_vm(site: Site) -> None:
+    await site.with_cluster()
+    _seed(storagePolicy="gold")(site)
+    site.api.put(samples.a_machine())
+    await site.run(patience=SOON)
+    assert site.reason("Cluster", "shop") == "NotSupportedYet"
+    assert site.reason("Machine", "worker-1") == "NotSupportedYet"
+    assert "storagePolicy" in site.condition("Machine", "worker-1")["message"]
+    assert not site.world.workers()
+
+
+async def test_a_deployment_tells_which_of_its_fields_do_nothing_yet(site: Site) -> None:
+    await site.with_cluster()
+    site.api.put(samples.a_deployment(replicas=1, progressDeadlineSeconds=60))
+    await site.run()
+    assert site.is_ready("MachineDeployment", "workers")
+    message = site.condition("MachineDeployment", "workers", "SettingsSupported")["message"]
+    assert "spec.progressDeadlineSeconds" in message
+
+
 async def test_a_namespace_that_is_allowed_again_lets_ready_machines_be_ready(site: Site) -> None:
     await site.with_machine()
     _seed(allowedNamespaces={"matchLabels": {"tenant": "yes"}})(site)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -69,7 +70,8 @@ class ClusterController:
         self._installation = installation
         self._clock = clock
         self._setbacks = Setbacks(clock)
-        self._ledgers = asyncio.Lock()
+        # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
+        self._ledgers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tags_checked: dict[Key, tuple[str, float]] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -104,6 +106,9 @@ class ClusterController:
         found = await self._reach(work)
         if isinstance(found, Problem):
             return found
+        beyond = unsupported.refused_in_datacenter(found.offer.name, found.offer.vsphere.to_json())
+        if beyond:
+            return beyond
         await self._check_consumer(work, found)
         held = self._held(work, found)
         if held is not None:

@@ -67,7 +67,7 @@ async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
     """
     left = []
     for tag in unwanted:
-        async with work.ledgers:
+        async with work.ledgers[work.there.instance_uuid]:
             mine = tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work))
             if mine and not await _delete_if_unused(work, tag):
                 left.append(tag)
@@ -82,7 +82,7 @@ async def drop_categories(work: Work) -> list[CategoryStatus]:
     used = {t.category_id for t in work.status.tags}
     left = []
     for category in [c for c in work.status.categories if c.id not in used]:
-        async with work.ledgers:
+        async with work.ledgers[work.there.instance_uuid]:
             mine = category.origin is Origin.CREATED and not _category_used_elsewhere(work, category.id)
             if mine and not await _delete_category_if_empty(work, category):
                 left.append(category)

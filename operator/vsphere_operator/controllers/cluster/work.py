@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,8 +28,10 @@ class Work:
     objects: Objects
     installation: str
     access: Access | None = None
-    ledgers: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-    """Held while the ledgers of all Clusters are read and one of them is changed."""
+    ledgers: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock), repr=False
+    )
+    """By vCenter: held while the ledgers of all its Clusters are read and one of them is changed."""
     findings: dict[str, Condition] = field(default_factory=dict)
 
     @property

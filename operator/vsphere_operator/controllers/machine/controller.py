@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from vsphere_operator.api.cluster import Cluster
+from vsphere_operator.api.conditions import find
 from vsphere_operator.api.machine import Machine
 from vsphere_operator.api.names import ID_ANNOTATION
 from vsphere_operator.api.operations import Operation
@@ -271,7 +272,7 @@ class MachineController:
     async def _end_without_vcenter(self, obj: Object, problem: Problem | None) -> Result:
         """Paused, or vCenter cannot be asked: say so, and leave all else in the status as it is."""
         machine = Machine.model_validate(obj)
-        wanted = conditions.paused() if problem is None else conditions.summary(problem)
+        wanted = conditions.paused() if problem is None else _summary_without_vcenter(machine, problem)
         concern = [] if problem is None else [problem.as_condition()]
         kept = gather.kept_conditions(machine)
         fields = {
@@ -312,6 +313,16 @@ def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None
 
 def _runs(work: Work) -> bool:
     return work.vm is not None and work.vm.power_state == "poweredOn"
+
+
+def _summary_without_vcenter(machine: Machine, problem: Problem) -> list[conditions.Condition]:
+    """A worker runs on while its vCenter is away: what was Ready and is asked for nothing new stays so."""
+    ready = find(list(machine.status.conditions), conditions.READY)
+    settled = machine.status.observed_generation == machine.metadata.generation
+    living = machine.metadata.deletion_timestamp is None
+    if ready is not None and ready.status.value == "True" and settled and living and not problem.stalled:
+        return conditions.ready(ready.reason, ready.message)
+    return conditions.summary(problem)
 
 
 def _is_done(operation: Operation, fault: Fault) -> bool:

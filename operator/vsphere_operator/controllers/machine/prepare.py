@@ -50,7 +50,9 @@ class Preparation:
         self, obj: Object, machine: Machine, cluster: Cluster, access: Access, *, macs: Sequence[str]
     ) -> Prepared | Problem:
         """What is needed, or the first thing that stands in the way."""
-        refused = unsupported.refused_in_machine(obj["spec"])
+        refused = unsupported.refused_in_machine(obj["spec"]) or unsupported.refused_in_datacenter(
+            access.offer.name, access.offer.vsphere.to_json()
+        )
         if refused:
             return refused
         place = _place(access, cluster, machine)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vsphere_operator.api.names import REVISION_ANNOTATION
-from vsphere_operator.controllers import conditions, status
+from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.lifecycle import (
     ORPHAN_FINALIZER,
     adopt,
@@ -212,13 +212,14 @@ def _summary(
             "Available", "False", "TooFewAvailable", "Fewer Machines are available than asked for."
         )
     )
+    notes = [concern, *unsupported.told_of_deployment(obj["spec"])]
     if paused:
-        return [*conditions.paused(), concern]
+        return [*conditions.paused(), *notes]
     if _settled(obj, sets, current):
-        return [*conditions.ready("AllUpdatedAndAvailable"), concern]
+        return [*conditions.ready("AllUpdatedAndAvailable"), *notes]
     message = "Waits until all Machines are made from the current template and available."
     reason = "RollingOut" if current is None or _outdated(sets, current) else "Scaling"
-    return [*conditions.reconciling(reason, message), concern]
+    return [*conditions.reconciling(reason, message), *notes]
 
 
 def _outdated(sets: Sequence[Object], current: Object) -> bool:
