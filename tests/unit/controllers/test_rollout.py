@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -96,6 +96,13 @@ def test_a_rollout_keeps_its_limits_and_comes_to_its_end(
 
 def _set(name: str, told: int, alive: int, revision: int = 0) -> SetView:
     return SetView(name, told, alive, alive, f"2026-01-0{revision + 1}", revision)
+
+
+@pytest.mark.parametrize(("held", "expected"), [(3, {}), (2, {"new": 2})])
+def test_the_next_machine_waits_until_the_one_before_is_gone(held: int, expected: dict[str, int]) -> None:
+    old = replace(_set("a", 2, 2), held=held)
+    steps = rolling_update(desired=3, new=_set("new", 1, 1), old=[old], limits=Limits(1, 0))
+    assert {s.name: s.replicas for s in steps} == expected
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,13 +71,20 @@ class MachineDeploymentController:
     async def _roll_out(self, obj: Object) -> Object:
         current = await self._current(obj)
         old = [s for s in self._sets(obj) if metadata(s)["name"] != metadata(current)["name"]]
-        for step in _steps(obj, current, old):
+        for step in _steps(obj, current, old, self._held(old)):
             await self._scale(obj, step)
         for one in (current, *old):
             await self._carry(obj, one)
         if _settled(obj, self._sets(obj), current):
             await self._drop_history(obj, old)
         return await self._record_revision(obj, revision(current))
+
+    def _held(self, sets: Sequence[Object]) -> dict[str, int]:
+        """By set: how many Machines it has, those on their way out included."""
+        return {
+            metadata(s)["name"]: len(self._objects.by_index("Machine", OWNER_INDEX, metadata(s)["uid"]))
+            for s in sets
+        }
 
     async def _current(self, obj: Object) -> Object:
         sets = self._sets(obj)
@@ -153,11 +160,11 @@ class MachineDeploymentController:
         status.announce(self._events, obj, after)
 
 
-def _steps(obj: Object, current: Object, old: Sequence[Object]) -> list[Scale]:
+def _steps(obj: Object, current: Object, old: Sequence[Object], held: Mapping[str, int]) -> list[Scale]:
     spec = obj["spec"]
     desired = int(spec.get("replicas", 1))
     strategy = spec.get("strategy") or {}
-    new, views = set_view(current), [set_view(s) for s in old]
+    new, views = set_view(current), [set_view(s, held=held[metadata(s)["name"]]) for s in old]
     if strategy.get("type") == "OnDelete":
         return on_delete(desired=desired, new=new, old=views)
     rolling = strategy.get("rollingUpdate") or {}

@@ -17,6 +17,8 @@ class SetView:
     available: int
     created: str
     revision: int
+    held: int = 0
+    """Machines that exist, those that are being deleted included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ def on_delete(*, desired: int, new: SetView, old: Sequence[SetView]) -> list[Sca
 def _grow(*, desired: int, new: SetView, old: Sequence[SetView], max_surge: int) -> int:
     if new.replicas >= desired:
         return new.replicas
-    # Machines on their way out still hold hosts, addresses and disks: the surge counts what is there.
-    total = max(new.replicas, new.current) + sum(max(s.replicas, s.current) for s in old)
+    # Old Machines on their way out still hold hosts, addresses and disks: one by one means that they are gone.
+    total = max(new.replicas, new.current) + sum(max(s.replicas, s.current, s.held) for s in old)
     room = desired + max_surge - total
     return min(desired, new.replicas + max(0, room))
 

@@ -87,7 +87,7 @@ def revision(machine_set: Object) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def set_view(machine_set: Object) -> SetView:
+def set_view(machine_set: Object, *, held: int = 0) -> SetView:
     state = machine_set.get("status") or {}
     return SetView(
         name=metadata(machine_set)["name"],
@@ -96,6 +96,7 @@ def set_view(machine_set: Object) -> SetView:
         available=int(state.get("availableReplicas", 0)),
         created=metadata(machine_set).get("creationTimestamp", ""),
         revision=revision(machine_set),
+        held=held,
     )
 
 
