@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import kopf
@@ -36,6 +36,8 @@ BEAT = 5.0
 """Seconds between two signs of life of Kopf's loop."""
 RESTART_PAUSES = (1.0, 30.0)
 """Seconds between two starts of Kopf: the first, and the longest."""
+LEAVING = 5.0
+"""Seconds that Kopf's tasks get to end after one of them has."""
 SETTLED_AFTER = 300.0
 """Seconds of running after which the next failure counts as the first."""
 
@@ -119,11 +121,7 @@ class Watcher:
                 ended.set_result(error)
 
         def live() -> None:
-            error: BaseException | None = None
-            try:
-                asyncio.run(self._operate(loop))
-            except (Exception, asyncio.CancelledError) as caught:
-                error = caught
+            error = run_to_its_end(self._operate(loop))
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, error)
 
@@ -136,12 +134,17 @@ class Watcher:
             return
         beat = asyncio.create_task(self._beat())
         try:
-            await kopf.operator(
+            tasks = await kopf.spawn_tasks(
                 registry=self._registry(main),
                 settings=_settings(),
                 clusterwide=True,
                 stop_flag=self._thread_stop,
             )
+            # Each of them runs for ever; when one has ended, Kopf as a whole is deaf. Its own run_tasks waits
+            # without limit for the others, which may wait for credentials that nobody brings any more.
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
             beat.cancel()
             self._thread_loop = self._thread_stop = None
@@ -192,6 +195,28 @@ class Inbox:
         if self._events:
             self._scheduled = True
             self._loop.call_soon(self._take)
+
+
+def run_to_its_end(life: Coroutine[Any, Any, None]) -> BaseException | None:
+    """Run it in a new loop of this thread; the error that ended it. Its tasks get LEAVING seconds to end.
+
+    `asyncio.run` would wait for them without limit, and a task of Kopf's that swallows its cancellation would
+    leave us deaf for ever.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: logger.debug("in Kopf's loop: %s", context["message"]))
+    try:
+        loop.run_until_complete(life)
+    except (Exception, asyncio.CancelledError) as error:
+        return error
+    finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=LEAVING))
+        loop.close()
+    return None
 
 
 def _forward(kind: Kind, inbox: Inbox) -> Callable[..., Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vsphere_operator.handlers.watching import SLICE, Backoffs, Inbox, _settings
+from vsphere_operator.handlers import watching
+from vsphere_operator.handlers.watching import SLICE, Backoffs, Inbox, _settings, run_to_its_end
 
 
 def test_kopf_never_gives_up_reaching_the_api() -> None:
@@ -83,3 +84,33 @@ async def test_an_event_that_cannot_be_taken_over_does_not_make_deaf_for_the_nex
     inbox.put("ADDED", {"odd": False, "kind": "Machine"})
     await asyncio.wait_for(done.wait(), 5)
     assert "event of Machine" in caplog.text
+
+
+def test_a_task_that_swallows_its_cancellation_does_not_keep_a_dead_watch_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "LEAVING", 0.05)
+    stubborn: list[asyncio.Task[None]] = []
+
+    async def never_ends() -> None:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                continue
+
+    async def life() -> None:
+        stubborn.append(asyncio.create_task(never_ends()))
+        await asyncio.sleep(0)
+        raise RuntimeError("a watcher has failed")
+
+    error = run_to_its_end(life())
+    assert str(error) == "a watcher has failed"
+    assert not stubborn[0].done()
+
+
+def test_a_watch_that_was_asked_to_end_has_no_error() -> None:
+    async def life() -> None:
+        await asyncio.sleep(0)
+
+    assert run_to_its_end(life()) is None
