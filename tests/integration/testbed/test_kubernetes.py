@@ -55,10 +55,6 @@ def test_the_user_cluster_is_another_cluster(test_bed: TestBed, namespace: str) 
     assert token("GET", "/api/v1/namespaces")[0] in (200, 403)
 
 
-def test_the_crds_are_not_installed(admin: Kubernetes) -> None:
-    assert admin("GET", "/apis/userclusters.io")[0] == 404
-
-
 def test_dependents_go_with_their_owner(admin: Kubernetes, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     _, owner = admin("POST", path, {"metadata": {"name": "owner"}})

@@ -136,8 +136,11 @@ def test_a_part_that_dies_takes_the_rest_down_and_is_named() -> None:
     _assert_all_gone(children, directory)
 
 
-def test_several_test_beds_run_side_by_side(test_bed: TestBed) -> None:
+def test_several_test_beds_run_side_by_side_and_a_new_one_leaves_the_crds_to_its_user(
+    test_bed: TestBed,
+) -> None:
     with TestBed(Options(vms=1)) as other:
+        assert Kubernetes(other.info.kubeconfig.admin)("GET", "/apis/userclusters.io")[0] == 404
         assert other.info.vcenter.url != test_bed.info.vcenter.url
         names = {"metadata": {"name": "only-here"}}
         status, _ = Kubernetes(other.info.kubeconfig.admin)("POST", "/api/v1/namespaces", names)
