@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from vsphere_operator.controllers.conditions import READY, Condition, dated, find
 from vsphere_operator.controllers.lifecycle import metadata
 from vsphere_operator.controllers.ports import Events, Object, Objects
+
+logger = logging.getLogger(__name__)
 
 
 def now() -> datetime:
@@ -42,11 +45,19 @@ async def write(objects: Objects, obj: Object, status: Object, *, guarded: bool 
 
 
 def announce(events: Events, before: Object, after: Object) -> None:
-    """An Event when Ready changed its status or its reason, and never twice for the same."""
+    """An Event and a line in the log when Ready changed its status or its reason, and never twice for the same."""
     old = find((before.get("status") or {}).get("conditions") or [], READY)
     new = find((after.get("status") or {}).get("conditions") or [], READY)
     if new is None or (old and (old["status"], old["reason"]) == (new["status"], new["reason"])):
         return
     failing = find((after.get("status") or {}).get("conditions") or [], "Stalled")
+    reason, message = str(new["reason"]), str(new.get("message") or new["reason"])
     tell = events.warning if failing else events.normal
-    tell(after, str(new["reason"]), str(new.get("message") or new["reason"]))
+    tell(after, reason, message)
+    # Logs name the object themselves.
+    logger.log(
+        logging.WARNING if failing else logging.INFO,
+        "%s%s",
+        reason,
+        f": {message}" if message != reason else "",
+    )
