@@ -30,6 +30,13 @@ def _change_template(site: Site, cpus: int) -> None:
     site.api.edit("MachineDeployment", NAMESPACE, "workers", spec={"template": template})
 
 
+async def test_the_first_set_is_made_with_all_its_machines_asked_for(site: Site) -> None:
+    await _with_workers(site)
+    assert site.is_ready("MachineDeployment", "workers")
+    scaled = [name for name in site.outgoing.names if "patch MachineSet" in name]
+    assert not scaled, site.outgoing.names
+
+
 async def test_a_deployment_scales_up_and_down(site: Site) -> None:
     await _with_workers(site)
     assert len(site.world.workers()) == 2

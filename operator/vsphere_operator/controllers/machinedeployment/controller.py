@@ -91,7 +91,9 @@ class MachineDeploymentController:
         current = current_set(obj, sets)
         newest = max((revision(s) for s in sets), default=0)
         if current is None:
-            return await self._objects.create(new_set(obj, replicas=0, revision=newest + 1))
+            # The first set is made whole: one that begins with none would say for a moment that all are available.
+            first = 0 if sets else int(obj["spec"].get("replicas", 1))
+            return await self._objects.create(new_set(obj, replicas=first, revision=newest + 1))
         if revision(current) < newest:
             # A rollback: the old template is the newest again.
             return await self._annotate_set(current, newest + 1)
