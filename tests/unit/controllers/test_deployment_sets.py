@@ -21,7 +21,8 @@ def _deployment() -> Json:
 
 
 def _made(deployment: Json) -> Json:
-    return copy.deepcopy(dict(sets.new_set(deployment, replicas=1, revision=1)))
+    digest = sets.template_hash(deployment["spec"]["template"])
+    return copy.deepcopy(dict(sets.new_set(deployment, digest=digest, replicas=1, revision=1)))
 
 
 def _default_on_both(deployment: Json, made: Json) -> None:

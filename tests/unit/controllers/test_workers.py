@@ -37,6 +37,26 @@ async def test_the_first_set_is_made_with_all_its_machines_asked_for(site: Site)
     assert not scaled, site.outgoing.names
 
 
+async def test_a_set_of_somebody_else_under_our_name_is_left_alone_and_another_name_taken(site: Site) -> None:
+    await _with_workers(site, replicas=1)
+    (ours,) = _all(site, "MachineSet")
+    name = ours["metadata"]["name"]
+    site.delete("MachineDeployment", "workers")
+    await site.run(patience=600)
+    assert not _all(site, "MachineSet")
+    theirs = {
+        **ours,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {**ours["spec"], "replicas": 0},
+    }
+    site.api.put({k: v for k, v in theirs.items() if k != "status"})
+    site.api.put(samples.a_deployment(replicas=1))
+    await site.run(patience=600)
+    assert site.is_ready("MachineDeployment", "workers")
+    assert site.object("MachineSet", name)["spec"]["replicas"] == 0
+    assert len(_all(site, "MachineSet")) == 2
+
+
 async def test_a_deployment_scales_up_and_down(site: Site) -> None:
     await _with_workers(site)
     assert len(site.world.workers()) == 2

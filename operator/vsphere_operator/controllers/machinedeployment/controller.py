@@ -27,6 +27,7 @@ from vsphere_operator.controllers.machinedeployment.rollout import (
 from vsphere_operator.controllers.machinedeployment.sets import (
     carried_changes,
     current_set,
+    free_hash,
     history_to_drop,
     new_set,
     own_labels,
@@ -87,13 +88,15 @@ class MachineDeploymentController:
         }
 
     async def _current(self, obj: Object) -> Object:
-        sets = self._sets(obj)
+        namespace, sets = metadata(obj)["namespace"], self._sets(obj)
         current = current_set(obj, sets)
         newest = max((revision(s) for s in sets), default=0)
         if current is None:
             # The first set is made whole: one that begins with none would say for a moment that all are available.
             first = 0 if sets else int(obj["spec"].get("replicas", 1))
-            return await self._objects.create(new_set(obj, replicas=first, revision=newest + 1))
+            digest = free_hash(obj, lambda name: self._objects.get("MachineSet", namespace, name) is not None)
+            made = new_set(obj, digest=digest, replicas=first, revision=newest + 1)
+            return await self._objects.create(made)
         if revision(current) < newest:
             # A rollback: the old template is the newest again.
             return await self._annotate_set(current, newest + 1)

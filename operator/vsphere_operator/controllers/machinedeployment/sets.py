@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vsphere_operator.api.names import (
@@ -24,9 +25,9 @@ _MAX_NAME = 57  # leaves room for "-xxxxx" in a Machine's name, which is a host 
 _PROPAGATED = ("minReadySeconds", "deletePolicy")
 
 
-def template_hash(template: Object) -> str:
+def template_hash(template: Object, collisions: int = 0) -> str:
     """A short name for a template's content; the same for the same content whatever its order."""
-    canonical = json.dumps(_pruned(template), sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(_pruned(template), sort_keys=True, separators=(",", ":")) + "~" * collisions
     return hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_LENGTH]
 
 
@@ -43,19 +44,23 @@ def current_set(deployment: Object, sets: Sequence[Object]) -> Object | None:
     )
 
 
-def new_set(deployment: Object, *, replicas: int, revision: int) -> Object:
-    """A set for the deployment's template as it is now."""
+def free_hash(deployment: Object, taken: Callable[[str], bool]) -> str:
+    """The template's hash whose set name is free: somebody else's set, or one on its way out, may have it."""
+    hashes = (template_hash(deployment["spec"]["template"], n) for n in itertools.count())
+    return next(h for h in hashes if not taken(_set_name(deployment, h)))
+
+
+def new_set(deployment: Object, *, digest: str, replicas: int, revision: int) -> Object:
+    """A set for the deployment's template as it is now, named after its hash."""
     meta, spec = metadata(deployment), deployment["spec"]
-    digest = template_hash(spec["template"])
     template_meta = spec["template"].get("metadata") or {}
     carried = {k: spec[k] for k in _PROPAGATED if spec.get(k) is not None}
     template_labels = {**(template_meta.get("labels") or {}), TEMPLATE_HASH_LABEL: digest}
-    stem = meta["name"][: _MAX_NAME - _HASH_LENGTH - 1].rstrip("-.")
     return {
         "apiVersion": API_VERSION,
         "kind": "MachineSet",
         "metadata": {
-            "name": f"{stem}-{digest}",
+            "name": _set_name(deployment, digest),
             "namespace": meta["namespace"],
             "labels": {
                 **template_labels,
@@ -105,6 +110,11 @@ def history_to_drop(old: Sequence[Object], keep: int) -> list[Object]:
     empty = [s for s in old if set_view(s).replicas == 0 and set_view(s).current == 0]
     empty.sort(key=revision, reverse=True)
     return empty[keep:]
+
+
+def _set_name(deployment: Object, digest: str) -> str:
+    stem = metadata(deployment)["name"][: _MAX_NAME - _HASH_LENGTH - 1].rstrip("-.")
+    return f"{stem}-{digest}"
 
 
 def _own_template(machine_set: Object) -> Object:
