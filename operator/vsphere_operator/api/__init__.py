@@ -1,0 +1,1 @@
+"""What people write: one pydantic model file a kind, and the CRDs that are made from them."""

@@ -1,0 +1,1 @@
+"""The commands: `run` puts the rooms of the house together, `crds` renders the API."""

@@ -1,0 +1,1 @@
+"""One folder a kind: gather, plan (pure), apply, status."""

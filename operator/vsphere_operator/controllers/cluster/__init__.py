@@ -1,0 +1,1 @@
+"""A Cluster's vSphere side: folder and tags, and their end."""

@@ -1,0 +1,1 @@
+"""A MachineDeployment moves its Machines from template to template."""

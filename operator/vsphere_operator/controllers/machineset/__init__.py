@@ -1,0 +1,1 @@
+"""A MachineSet keeps a number of Machines alive."""

@@ -1,0 +1,1 @@
+"""A Seed offers datacenters; each is checked against its vCenter."""
