@@ -30,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 venv: $(STAMP) ## Make the virtual environment
 
 .PHONY: deps
-deps: $(STAMP) ## Build the test bed's binaries (once; about 15 minutes on two cores)
+deps: $(STAMP) ## Build the test bed's binaries (once; 10 to 15 minutes on two cores)
 	@$(BIN)/python -m testbed build
 
 .PHONY: lock
