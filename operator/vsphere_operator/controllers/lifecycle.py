@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vsphere_operator.api.names import FINALIZER, ID_ANNOTATION, ORPHAN_ANNOTATION, PAUSED_ANNOTATION
@@ -103,6 +103,21 @@ async def release(objects: Objects, obj: Object) -> None:
     await _patch(
         objects, obj, [{"op": "remove", "path": f"/metadata/finalizers/{finalizers.index(FINALIZER)}"}]
     )
+
+
+async def outlive(objects: Objects, owner: Object, owned: Sequence[Object]) -> bool:
+    """Delete what a deleted owner owns, and let the owner go when all of it is gone; whether it went.
+
+    With ``kubectl delete --cascade=orphan`` the owner goes at once and what it owned stays.
+    """
+    if ORPHAN_FINALIZER in (metadata(owner).get("finalizers") or []) or not owned:
+        await release(objects, owner)
+        return True
+    for one in owned:
+        if not is_deleting(one):
+            meta = metadata(one)
+            await objects.delete(one["kind"], meta["namespace"], meta["name"], uid=meta["uid"])
+    return False
 
 
 def _adoption_ops(

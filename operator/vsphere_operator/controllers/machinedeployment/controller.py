@@ -9,14 +9,13 @@ from typing import Any
 from vsphere_operator.api.names import REVISION_ANNOTATION
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.lifecycle import (
-    ORPHAN_FINALIZER,
     adopt,
     annotations_of,
     is_deleting,
     is_held,
     is_paused,
     metadata,
-    release,
+    outlive,
 )
 from vsphere_operator.controllers.machinedeployment.rollout import (
     Scale,
@@ -138,17 +137,10 @@ class MachineDeploymentController:
         return await self._objects.merge_patch(self.kind, meta["namespace"], meta["name"], patch)
 
     async def _delete(self, obj: Object) -> Result:
-        meta = metadata(obj)
-        sets = self._objects.by_index("MachineSet", OWNER_INDEX, meta["uid"])
-        if ORPHAN_FINALIZER in (meta.get("finalizers") or []) or not sets:
-            await release(self._objects, obj)
-            return Result()
-        for one in sets:
-            if not is_deleting(one):
-                name, uid = metadata(one)["name"], metadata(one)["uid"]
-                await self._objects.delete("MachineSet", meta["namespace"], name, uid=uid)
-        message = "Waits until its MachineSets and their Machines are gone."
-        await self._write(obj, conditions.reconciling("Deleting", message), status.now())
+        sets = self._objects.by_index("MachineSet", OWNER_INDEX, metadata(obj)["uid"])
+        if not await outlive(self._objects, obj, sets):
+            message = "Waits until its MachineSets and their Machines are gone."
+            await self._write(obj, conditions.reconciling("Deleting", message), status.now())
         return Result()
 
     async def _report(self, obj: Object) -> None:

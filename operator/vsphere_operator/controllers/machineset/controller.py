@@ -9,14 +9,13 @@ from typing import Any
 from vsphere_operator.api.names import CLUSTER_NAME_LABEL
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.lifecycle import (
-    ORPHAN_FINALIZER,
     adopt,
     is_deleting,
     is_held,
     is_paused,
     labels_of,
     metadata,
-    release,
+    outlive,
 )
 from vsphere_operator.controllers.machineset.machines import machine_for, machine_name, view
 from vsphere_operator.controllers.machineset.plan import Changes, plan
@@ -68,17 +67,9 @@ class MachineSetController:
             await self._objects.create(machine_for(obj, machine_name(metadata(obj)["name"])))
 
     async def _delete(self, obj: Object) -> Result:
-        meta = metadata(obj)
-        machines = self._machines(obj)
-        if ORPHAN_FINALIZER in (meta.get("finalizers") or []) or not machines:
-            await release(self._objects, obj)
-            return Result()
-        for machine in machines:
-            if not is_deleting(machine):
-                name, uid = metadata(machine)["name"], metadata(machine)["uid"]
-                await self._objects.delete("Machine", meta["namespace"], name, uid=uid)
-        message = "Waits until its Machines are gone."
-        await self._write(obj, [*conditions.reconciling("Deleting", message)], status.now())
+        if not await outlive(self._objects, obj, self._machines(obj)):
+            message = "Waits until its Machines are gone."
+            await self._write(obj, conditions.reconciling("Deleting", message), status.now())
         return Result()
 
     async def _report(self, obj: Object, *, paused: bool = False) -> Result:
