@@ -57,6 +57,18 @@ async def test_a_set_of_somebody_else_under_our_name_is_left_alone_and_another_n
     assert len(_all(site, "MachineSet")) == 2
 
 
+async def test_an_owner_that_is_deleted_with_cascade_orphan_goes_alone(site: Site) -> None:
+    await _with_workers(site)
+    finalizers = site.object("MachineDeployment", "workers")["metadata"]["finalizers"]
+    site.api.edit("MachineDeployment", NAMESPACE, "workers", metadata={"finalizers": [*finalizers, "orphan"]})
+    site.delete("MachineDeployment", "workers")
+    await site.run(patience=600)
+    # The garbage collector takes its own finalizer off when it has cut the dependents' owner references.
+    assert site.object("MachineDeployment", "workers")["metadata"]["finalizers"] == ["orphan"]
+    assert not any("deletionTimestamp" in s["metadata"] for s in _all(site, "MachineSet"))
+    assert len(site.world.workers()) == 2
+
+
 async def test_a_deployment_scales_up_and_down(site: Site) -> None:
     await _with_workers(site)
     assert len(site.world.workers()) == 2
