@@ -41,6 +41,8 @@ func (vc *vCenter) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachin
 			ExistingState:  types.VirtualMachinePowerStatePoweredOn,
 			RequestedState: types.VirtualMachinePowerStatePoweredOff}
 	}
+	vc.aside.Lock()
+	defer vc.aside.Unlock()
 	vmx.Path = path.Dir(vmx.Path)
 	directory, found := vc.file(vmx)
 	putBack := func() {}

@@ -27,6 +27,8 @@ func (vc *vCenter) serveFiles(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The datacenter or datastore was not found.", http.StatusNotFound)
 		return
 	}
+	vc.aside.RLock()
+	defer vc.aside.RUnlock()
 	switch r.Method {
 	case http.MethodPut:
 		putFile(w, r, file)
@@ -134,6 +136,8 @@ func (m *fileManager) DeleteDatastoreFileTask(ctx *simulator.Context, req *types
 			return nil, &types.InvalidDatastorePath{
 				InvalidDatastore: types.InvalidDatastore{Name: path.Datastore}, DatastorePath: req.Name}
 		}
+		m.vc.aside.RLock()
+		defer m.vc.aside.RUnlock()
 		if _, err := os.Stat(file); err != nil {
 			return nil, &types.FileNotFound{FileFault: types.FileFault{File: req.Name}}
 		}

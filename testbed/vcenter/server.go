@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"sync"
 	"time"
 
 	pbm "github.com/vmware/govmomi/pbm/simulator"
@@ -30,6 +31,7 @@ type vCenter struct {
 	guests     *guests
 	incomplete incomplete
 	hidden     hiddenTasks
+	aside      sync.RWMutex // held while files of others are out of a directory that the simulator removes
 	servers    []*http.Server
 }
 

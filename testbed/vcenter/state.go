@@ -104,6 +104,8 @@ func (vc *vCenter) vmState(vm *simulator.VirtualMachine) vmState {
 }
 
 func (vc *vCenter) datastoreFiles() map[string][]string {
+	vc.aside.RLock()
+	defer vc.aside.RUnlock()
 	files := map[string][]string{}
 	for name, entity := range vc.byName("Datastore") {
 		root := entity.(*simulator.Datastore).Info.GetDatastoreInfo().Url

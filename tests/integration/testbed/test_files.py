@@ -70,3 +70,21 @@ def test_the_file_manager_names_files_as_the_caller_does(seat: Seat, directory: 
     with pytest.raises(vim.fault.FileNotFound) as caught:
         result(seat.content.fileManager.DeleteDatastoreFile_Task(path, seat.datacenter))
     assert caught.value.file == path
+
+
+def test_a_file_that_is_deleted_while_its_vm_is_destroyed_is_there_before_and_gone_after(
+    seat: Seat, folder: vim.Folder
+) -> None:
+    for number in range(5):
+        name = f"short-lived-{number}"
+        vm = seat.clone(folder, name)
+        vm = result(vm) if isinstance(vm, vim.Task) else vm
+        assert seat.put("LocalDS_0", f"{name}/cloud-init.iso", b"x").status_code in (200, 201)
+        destroyed = vm.Destroy_Task()
+        deleted = seat.content.fileManager.DeleteDatastoreFile_Task(
+            f"[LocalDS_0] {name}/cloud-init.iso", seat.datacenter
+        )
+        result(deleted)
+        result(destroyed)
+        assert seat.get("LocalDS_0", f"{name}/cloud-init.iso").status_code == 404
+        result(seat.content.fileManager.DeleteDatastoreFile_Task(f"[LocalDS_0] {name}", seat.datacenter))
