@@ -11,14 +11,13 @@ from typing import Protocol
 
 from vsphere_operator.api.references import CABundleKind, CABundleReference
 from vsphere_operator.api.seed import Seed, SeedVSphere
+from vsphere_operator.controllers import indexes
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.lifecycle import is_deleting, metadata
 from vsphere_operator.controllers.ports import Objects
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import Fault, FaultClass
 from vsphere_operator.vsphere.vcenters import Connected, Unavailable, VCenter
-
-DATACENTER_INDEX = "datacenter"
 
 DATACENTER_KNOWN = "DatacenterKnown"
 CREDENTIALS_VALID = "CredentialsValid"
@@ -68,7 +67,7 @@ class Access:
 
 def find_offer(objects: Objects, datacenter: str) -> Offer | Problem:
     """The one Seed's datacenter of that name."""
-    seeds = [s for s in objects.by_index("Seed", DATACENTER_INDEX, datacenter) if not is_deleting(s)]
+    seeds = [s for s in objects.by_index("Seed", indexes.DATACENTER, datacenter) if not is_deleting(s)]
     if not seeds:
         known = sorted({name for s in objects.list("Seed") for name in (s["spec"].get("datacenters") or {})})
         offer = f"offered are: {', '.join(known)}" if known else "there is no Seed yet"

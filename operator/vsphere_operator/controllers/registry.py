@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsphere_operator.controllers.cluster.controller import ClusterController
+from vsphere_operator.controllers.indexes import INDEXES, Index
 from vsphere_operator.controllers.machine.controller import MachineController
 from vsphere_operator.controllers.machinedeployment.controller import MachineDeploymentController
 from vsphere_operator.controllers.machineset.controller import MachineSetController
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.seed.controller import SeedController
 from vsphere_operator.controllers.sessions import RetainingPool, SessionUse, Tracked
-from vsphere_operator.controllers.wakeups import INDEXES, Index, Wakeups
+from vsphere_operator.controllers.wakeups import Wakeups
 from vsphere_operator.runtime.engine import Controller
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock

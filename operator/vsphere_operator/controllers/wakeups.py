@@ -2,121 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vsphere_operator.controllers import conditions
+from vsphere_operator.controllers import conditions, indexes
 from vsphere_operator.controllers.lifecycle import controller_of, identity, labels_of, metadata
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.inventory.entities import Change, Datastore, Folder, Host, VmEntity
 
-OWN_KINDS = ("Seed", "Preset", "Cluster", "MachineDeployment", "MachineSet", "Machine")
-WORKERS = ("MachineDeployment", "MachineSet", "Machine")
 RECONCILED = ("Seed", "Cluster", "MachineDeployment", "MachineSet", "Machine")
-
-
-def _secret_refs(obj: Object) -> Iterator[str]:
-    """``namespace/name`` of every Secret that an object names."""
-    spec, namespace = obj["spec"], metadata(obj).get("namespace", "")
-    for datacenter in (spec.get("datacenters") or {}).values():
-        vsphere = datacenter.get("vsphere") or {}
-        reference = (vsphere.get("infraManagementUser") or {}).get("secretRef")
-        if reference:
-            yield f"{reference['namespace']}/{reference['name']}"
-        bundle = vsphere.get("caBundleRef")
-        if bundle and bundle.get("kind") == "Secret":
-            yield f"{bundle['namespace']}/{bundle['name']}"
-    own = (spec.get("cloud") or {}).get("vsphere") or {}
-    for reference in (
-        own.get("credentialsSecretRef"),
-        (own.get("infraManagementUser") or {}).get("secretRef"),
-    ):
-        if reference:
-            yield f"{namespace}/{reference['name']}"
-    bootstrap = (spec.get("bootstrap") or {}).get("dataSecretName")
-    if bootstrap:
-        yield f"{namespace}/{bootstrap}"
-
-
-def _bundle_refs(obj: Object) -> Iterator[str]:
-    for datacenter in (obj["spec"].get("datacenters") or {}).values():
-        bundle = (datacenter.get("vsphere") or {}).get("caBundleRef")
-        if bundle and bundle.get("kind", "ConfigMap") == "ConfigMap":
-            yield f"{bundle['namespace']}/{bundle['name']}"
-
-
-def _cluster_ref(obj: Object) -> Iterator[str]:
-    yield f"{metadata(obj)['namespace']}/{obj['spec']['clusterName']}"
-
-
-def _controller_uid(obj: Object) -> Iterator[str]:
-    owner = controller_of(obj)
-    if owner is not None:
-        yield str(owner["uid"])
-
-
-def _identity(obj: Object) -> Iterator[str]:
-    yield identity(obj)
-
-
-def _instance_uuid(obj: Object) -> Iterator[str]:
-    yield instance_uuid(identity(obj))
-
-
-def _vm(obj: Object) -> Iterator[str]:
-    moref = ((obj.get("status") or {}).get("vm") or {}).get("moRef")
-    if moref:
-        yield moref
-
-
-def _folder(obj: Object) -> Iterator[str]:
-    moref = ((obj.get("status") or {}).get("folder") or {}).get("moRef")
-    if moref:
-        yield moref
-
-
-def _tasks(obj: Object) -> Iterator[str]:
-    status = obj.get("status") or {}
-    for operation in (status.get("operation"), *(status.get("intents") or [])):
-        if operation and operation.get("taskRef"):
-            yield operation["taskRef"]
-
-
-WAITING, STALLED = "waiting", "stalled"
-
-
-def _discontent(obj: Object) -> Iterator[str]:
-    """Whether something that an object waits for, or that a person has to mend, may have come."""
-    found = (obj.get("status") or {}).get("conditions") or []
-    states = {c.get("type"): c.get("status") for c in found}
-    if states.get("Ready") != "True" or "deletionTimestamp" in metadata(obj):
-        yield WAITING
-    if states.get("Stalled") == "True":
-        yield STALLED
-
-
-Index = Callable[[Object], Iterable[str]]
-
-INDEXES: Sequence[tuple[str, str, Index]] = (
-    ("Seed", "datacenter", lambda o: (o["spec"].get("datacenters") or {}).keys()),
-    ("Seed", "secret", _secret_refs),
-    ("Seed", "config-map", _bundle_refs),
-    ("Cluster", "secret", _secret_refs),
-    ("Cluster", "datacenter", lambda o: [o["spec"]["datacenter"]]),
-    ("Cluster", "folder", _folder),
-    ("Cluster", "id", _identity),
-    ("Cluster", "task", _tasks),
-    *((kind, "cluster", _cluster_ref) for kind in ("MachineDeployment", "MachineSet", "Machine")),
-    *((kind, "controller-uid", _controller_uid) for kind in ("MachineSet", "Machine")),
-    *((kind, "discontent", _discontent) for kind in ("Seed", "Cluster", "Machine")),
-    ("Machine", "secret", _secret_refs),
-    ("Machine", "instance-uuid", _instance_uuid),
-    ("Machine", "vm", _vm),
-    ("Machine", "task", _tasks),
-)
 
 
 class Wakeups:
@@ -137,10 +34,12 @@ class Wakeups:
             "ConfigMap": lambda: self._of_config_map(obj),
             "Namespace": lambda: self._of_namespace(old, new),
             "Seed": lambda: self._of_seed(old, new),
-            "Cluster": lambda: self._of_cluster(old, new) | self._twins("Cluster", "id", old, new),
+            "Cluster": lambda: self._of_cluster(old, new) | self._twins("Cluster", indexes.ID, old, new),
             "MachineDeployment": lambda: self._upwards(old, new),
             "MachineSet": lambda: self._upwards(old, new),
-            "Machine": lambda: self._upwards(old, new) | self._twins("Machine", "instance-uuid", old, new),
+            "Machine": lambda: (
+                self._upwards(old, new) | self._twins("Machine", indexes.INSTANCE_UUID, old, new)
+            ),
         }
         find = dependents.get(kind)
         return keys | (find() if find else set())
@@ -152,48 +51,52 @@ class Wakeups:
         for change in changes:
             if change.kind == "state":
                 keys |= self._keys("Seed")
-                wanted.add(WAITING)
+                wanted.add(indexes.WAITING)
                 continue
             found = self._of_change(change)
             keys |= found
             entity = change.new or change.old
             if isinstance(entity, VmEntity):
                 # VMs come and go all the time, ours among them: only who cannot go on without a person looks.
-                wanted |= {STALLED} if not found and _may_be_named(change) else set()
+                wanted |= {indexes.STALLED} if not found and _may_be_named(change) else set()
             elif _may_be_named(change):
-                wanted.add(WAITING)
+                wanted.add(indexes.WAITING)
         kinds = ("Seed", "Cluster", "Machine")
-        return keys | {k for kind in kinds for state in wanted for k in self._find(kind, "discontent", state)}
+        return keys | {
+            k for kind in kinds for state in wanted for k in self._find(kind, indexes.DISCONTENT, state)
+        }
 
     def _of_change(self, change: Change) -> set[Key]:
         keys: set[Key] = set()
         if change.moref:
-            index = "task" if change.kind == "task" else "vm"
+            index = indexes.TASK if change.kind == "task" else indexes.VM
             keys |= self._find("Machine", index, change.moref)
-            keys |= self._find("Cluster", "task" if change.kind == "task" else "folder", change.moref)
+            keys |= self._find(
+                "Cluster", indexes.TASK if change.kind == "task" else indexes.FOLDER, change.moref
+            )
         for entity in (change.old, change.new):
             if isinstance(entity, VmEntity) and entity.instance_uuid:
-                keys |= self._find("Machine", "instance-uuid", entity.instance_uuid.lower())
+                keys |= self._find("Machine", indexes.INSTANCE_UUID, entity.instance_uuid.lower())
             if entity is not None and entity.parent and isinstance(entity, VmEntity | Folder):
-                keys |= {k for k in self._find("Cluster", "folder", entity.parent) if self._waits(k)}
+                keys |= {k for k in self._find("Cluster", indexes.FOLDER, entity.parent) if self._waits(k)}
         return keys
 
     def _waits(self, key: Key) -> bool:
         obj = self._objects.get(key.kind, key.namespace, key.name)
-        return obj is None or WAITING in _discontent(obj)
+        return obj is None or indexes.WAITING in indexes.discontent(obj)
 
     def _of_secret(self, obj: Object) -> set[Key]:
         reference = f"{metadata(obj).get('namespace', '')}/{metadata(obj)['name']}"
-        seeds = self._find("Seed", "secret", reference)
-        clusters = self._find("Cluster", "secret", reference)
+        seeds = self._find("Seed", indexes.SECRET, reference)
+        clusters = self._find("Cluster", indexes.SECRET, reference)
         for seed in seeds:
             clusters |= self._clusters_of(seed)
-        machines = self._find("Machine", "secret", reference)
+        machines = self._find("Machine", indexes.SECRET, reference)
         return seeds | clusters | {k for k in machines if self._waits(k)} | self._machines_of(clusters)
 
     def _of_config_map(self, obj: Object) -> set[Key]:
         reference = f"{metadata(obj).get('namespace', '')}/{metadata(obj)['name']}"
-        seeds = self._find("Seed", "config-map", reference)
+        seeds = self._find("Seed", indexes.CONFIG_MAP, reference)
         clusters = {k for seed in seeds for k in self._clusters_of(seed)}
         return seeds | clusters | self._machines_of(clusters)
 
@@ -209,9 +112,9 @@ class Wakeups:
         if old is not None and new is not None and old["spec"] == new["spec"]:
             return set()
         names = {n for o in (old, new) if o is not None for n in o["spec"].get("datacenters") or {}}
-        clusters = {k for n in names for k in self._find("Cluster", "datacenter", n)}
+        clusters = {k for n in names for k in self._find("Cluster", indexes.DATACENTER, n)}
         # Another Seed that offers the same name has to say so, or may now stop saying so.
-        seeds = {k for n in names for k in self._find("Seed", "datacenter", n)}
+        seeds = {k for n in names for k in self._find("Seed", indexes.DATACENTER, n)}
         return clusters | seeds | self._machines_of(clusters)
 
     def _of_cluster(self, old: Object | None, new: Object | None) -> set[Key]:
@@ -220,9 +123,11 @@ class Wakeups:
         obj = new if new is not None else old
         assert obj is not None  # noqa: S101 - for_object has checked
         meta = metadata(obj)
-        kinds = ("Machine",) if _paused(old) == _paused(new) else WORKERS
+        kinds = ("Machine",) if _paused(old) == _paused(new) else indexes.WORKERS
         return {
-            k for kind in kinds for k in self._find(kind, "cluster", f"{meta['namespace']}/{meta['name']}")
+            k
+            for kind in kinds
+            for k in self._find(kind, indexes.CLUSTER, f"{meta['namespace']}/{meta['name']}")
         }
 
     def _upwards(self, old: Object | None, new: Object | None) -> set[Key]:
@@ -244,16 +149,18 @@ class Wakeups:
         """Those that had the same copied identity as one that is gone or has another one now."""
         if old is None or (new is not None and identity(old) == identity(new)):
             return set()
-        value = instance_uuid(identity(old)) if index == "instance-uuid" else identity(old)
+        value = instance_uuid(identity(old)) if index == indexes.INSTANCE_UUID else identity(old)
         return self._find(kind, index, value)
 
     def _clusters_of(self, seed: Key) -> set[Key]:
         obj = self._objects.get("Seed", "", seed.name)
         names = ((obj or {}).get("spec") or {}).get("datacenters") or {}
-        return {k for n in names for k in self._find("Cluster", "datacenter", n)}
+        return {k for n in names for k in self._find("Cluster", indexes.DATACENTER, n)}
 
     def _machines_of(self, clusters: set[Key]) -> set[Key]:
-        return {k for c in clusters for k in self._find("Machine", "cluster", f"{c.namespace}/{c.name}")}
+        return {
+            k for c in clusters for k in self._find("Machine", indexes.CLUSTER, f"{c.namespace}/{c.name}")
+        }
 
     def _find(self, kind: str, index: str, value: str) -> set[Key]:
         return {_key(o) for o in self._objects.by_index(kind, index, value)}

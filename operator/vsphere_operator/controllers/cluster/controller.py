@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.vspheresettings import SecretLocation
-from vsphere_operator.controllers import clusters, conditions, settings, status, unsupported
+from vsphere_operator.controllers import clusters, conditions, indexes, settings, status, unsupported
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.work import Work
@@ -44,8 +44,6 @@ from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock
 from vsphere_operator.vsphere.faults import VSphereError
-
-ID_INDEX = "id"
 
 Act = Callable[[Work], Awaitable[Problem | None]]
 
@@ -155,7 +153,7 @@ class ClusterController:
             work.hindered(explain(fault, access.offer, login))
 
     def _twin(self, obj: Object) -> Problem | None:
-        return problem_of_twin(obj, self._objects.by_index(self.kind, ID_INDEX, identity(obj)))
+        return problem_of_twin(obj, self._objects.by_index(self.kind, indexes.ID, identity(obj)))
 
     async def _delete(self, work: Work) -> Result:
         before = work.obj
@@ -214,7 +212,7 @@ class ClusterController:
         fields = {"effective": self._effective(work)} if work.access else {}
         machines = self._objects.by_index(
             "Machine",
-            deletion.CLUSTER_INDEX,
+            indexes.CLUSTER,
             f"{metadata(work.obj)['namespace']}/{metadata(work.obj)['name']}",
         )
         ready = [

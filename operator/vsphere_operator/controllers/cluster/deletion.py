@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vsphere_operator.api.cluster import FolderStatus
 from vsphere_operator.api.operations import Origin
+from vsphere_operator.controllers import indexes
 from vsphere_operator.controllers.cluster import folder, interrupted_tags, tag_actions
 from vsphere_operator.controllers.cluster.folder_actions import create_unclear_for, observe
 from vsphere_operator.controllers.cluster.work import Work
@@ -18,21 +19,19 @@ from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Succeeded
 
-WORKERS = ("MachineDeployment", "MachineSet", "Machine")
-CLUSTER_INDEX = "cluster"
 WORKERS_GONE = "WorkersGone"
 
 
 async def workers(work: Work) -> Problem | None:
     """Delete what belongs to the Cluster, owners first; a problem while any of it is left."""
     meta = metadata(work.obj)
-    found = {kind: _of_cluster(work, kind) for kind in WORKERS}
+    found = {kind: _of_cluster(work, kind) for kind in indexes.WORKERS}
     for kind, objects in found.items():
         for obj in objects:
             if not is_deleting(obj) and controller_of(obj) is None:
                 mine = metadata(obj)
                 await work.objects.delete(kind, meta["namespace"], mine["name"], uid=mine["uid"])
-    left = [f"{kind} {metadata(o)['name']}" for kind in WORKERS for o in _of_cluster(work, kind)]
+    left = [f"{kind} {metadata(o)['name']}" for kind in indexes.WORKERS for o in _of_cluster(work, kind)]
     if not left:
         return None
     shown = ", ".join(sorted(left)[:5]) + (" and more" if len(left) > 5 else "")
@@ -226,4 +225,4 @@ def _not_empty(work: Work, children: Sequence[MoRef]) -> Problem:
 
 def _of_cluster(work: Work, kind: str) -> Sequence[Object]:
     meta = metadata(work.obj)
-    return work.objects.by_index(kind, CLUSTER_INDEX, f"{meta['namespace']}/{meta['name']}")
+    return work.objects.by_index(kind, indexes.CLUSTER, f"{meta['namespace']}/{meta['name']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsphere_operator.api.cluster import FolderStatus
 from vsphere_operator.api.operations import Origin
-from vsphere_operator.controllers import lookups, status
+from vsphere_operator.controllers import indexes, lookups, status
 from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
@@ -16,7 +16,6 @@ from vsphere_operator.vsphere.inventory.entities import Folder
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Succeeded
 
-FOLDER_INDEX = "folder"
 _MOST_STEPS = 8
 _WATCH_LAG = 30.0  # seconds
 
@@ -82,7 +81,7 @@ def observe(work: Work, where: folder.Place, *, rename_refused: bool) -> folder.
 
 def _other_owner(work: Work, moref: MoRef) -> str | None:
     """The Cluster, other than this one, whose status records that folder on this vCenter."""
-    for other in work.objects.by_index("Cluster", FOLDER_INDEX, moref):
+    for other in work.objects.by_index("Cluster", indexes.FOLDER, moref):
         recorded = (other.get("status") or {}).get("folder") or {}
         same = other["metadata"]["uid"] == work.obj["metadata"]["uid"]
         if not same and recorded.get("vCenter", work.there.instance_uuid) == work.there.instance_uuid:

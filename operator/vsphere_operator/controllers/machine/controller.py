@@ -9,7 +9,7 @@ from vsphere_operator.api.conditions import find
 from vsphere_operator.api.machine import Machine
 from vsphere_operator.api.names import ID_ANNOTATION
 from vsphere_operator.api.operations import Operation
-from vsphere_operator.controllers import clusters, conditions
+from vsphere_operator.controllers import clusters, conditions, indexes
 from vsphere_operator.controllers import status as status_writing
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access, VCenterPool
@@ -41,7 +41,6 @@ from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import proves
 from vsphere_operator.vsphere.vm_details import VmDetails
 
-UUID_INDEX = "instance-uuid"
 _NO_EFFECT_PAUSE = 30.0
 """Seconds until something is done again that succeeded and does not show: a guest that powers itself off, HA."""
 _MOST_STEPS = 20
@@ -117,7 +116,9 @@ class MachineController:
             folder=MoRef(folder.mo_ref) if folder and folder.mo_ref else None,
         )
         inputs = inputs_of(access, obj, cluster.metadata.generation)
-        twin = problem_of_twin(obj, self._objects.by_index(self.kind, UUID_INDEX, work.instance_uuid))
+        twin = problem_of_twin(
+            obj, self._objects.by_index(self.kind, indexes.INSTANCE_UUID, work.instance_uuid)
+        )
         if twin is not None:
             return await self._end(key, work, steps.Block(twin), inputs)
         looks = gather.Looks()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vsphere_operator.api.names import REVISION_ANNOTATION
-from vsphere_operator.controllers import conditions, status, unsupported
+from vsphere_operator.controllers import conditions, indexes, status, unsupported
 from vsphere_operator.controllers.lifecycle import (
     adopt,
     annotations_of,
@@ -37,7 +37,6 @@ from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
 
-OWNER_INDEX = "controller-uid"
 _HISTORY = 10
 
 
@@ -65,7 +64,7 @@ class MachineDeploymentController:
         return Result()
 
     def _sets(self, obj: Object) -> list[Object]:
-        owned = self._objects.by_index("MachineSet", OWNER_INDEX, metadata(obj)["uid"])
+        owned = self._objects.by_index("MachineSet", indexes.OWNER, metadata(obj)["uid"])
         return [s for s in owned if not is_deleting(s)]
 
     async def _roll_out(self, obj: Object) -> Object:
@@ -82,7 +81,7 @@ class MachineDeploymentController:
     def _held(self, sets: Sequence[Object]) -> dict[str, int]:
         """By set: how many Machines it has, those on their way out included."""
         return {
-            metadata(s)["name"]: len(self._objects.by_index("Machine", OWNER_INDEX, metadata(s)["uid"]))
+            metadata(s)["name"]: len(self._objects.by_index("Machine", indexes.OWNER, metadata(s)["uid"]))
             for s in sets
         }
 
@@ -137,7 +136,7 @@ class MachineDeploymentController:
         return await self._objects.merge_patch(self.kind, meta["namespace"], meta["name"], patch)
 
     async def _delete(self, obj: Object) -> Result:
-        sets = self._objects.by_index("MachineSet", OWNER_INDEX, metadata(obj)["uid"])
+        sets = self._objects.by_index("MachineSet", indexes.OWNER, metadata(obj)["uid"])
         if not await outlive(self._objects, obj, sets):
             message = "Waits until its MachineSets and their Machines are gone."
             await self._write(obj, conditions.reconciling("Deleting", message), status.now())

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vsphere_operator.api.names import CLUSTER_NAME_LABEL
-from vsphere_operator.controllers import conditions, status
+from vsphere_operator.controllers import conditions, indexes, status
 from vsphere_operator.controllers.lifecycle import (
     adopt,
     is_deleting,
@@ -22,8 +22,6 @@ from vsphere_operator.controllers.machineset.plan import Changes, plan
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
-
-OWNER_INDEX = "controller-uid"
 
 
 class MachineSetController:
@@ -49,7 +47,7 @@ class MachineSetController:
         return await self._report(obj)
 
     def _machines(self, obj: Object) -> Sequence[Object]:
-        return self._objects.by_index("Machine", OWNER_INDEX, metadata(obj)["uid"])
+        return self._objects.by_index("Machine", indexes.OWNER, metadata(obj)["uid"])
 
     def _changes(self, obj: Object) -> Changes:
         spec = obj["spec"]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tests.unit.controllers.fakes.interruptions import Clock, Outgoing
 from vsphere_operator.controllers.conditions import timestamp
-from vsphere_operator.controllers.wakeups import INDEXES
+from vsphere_operator.controllers.indexes import INDEXES
 from vsphere_operator.kube.errors import AlreadyExists, Conflict, NotFound
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.store import Changed, Store

@@ -1,0 +1,125 @@
+"""What controllers look objects up by: the names of the store's indexes, and what each holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from vsphere_operator.controllers.lifecycle import controller_of, identity, metadata
+from vsphere_operator.controllers.ports import Object
+from vsphere_operator.vsphere.identity import instance_uuid
+
+WORKERS = ("MachineDeployment", "MachineSet", "Machine")
+"""Owners first."""
+
+DATACENTER = "datacenter"
+SECRET = "secret"  # noqa: S105 - the name of an index
+CONFIG_MAP = "config-map"
+FOLDER = "folder"
+ID = "id"
+TASK = "task"
+CLUSTER = "cluster"
+OWNER = "controller-uid"
+INSTANCE_UUID = "instance-uuid"
+VM = "vm"
+DISCONTENT = "discontent"
+
+
+def _secret_refs(obj: Object) -> Iterator[str]:
+    """``namespace/name`` of every Secret that an object names."""
+    spec, namespace = obj["spec"], metadata(obj).get("namespace", "")
+    for datacenter in (spec.get("datacenters") or {}).values():
+        vsphere = datacenter.get("vsphere") or {}
+        reference = (vsphere.get("infraManagementUser") or {}).get("secretRef")
+        if reference:
+            yield f"{reference['namespace']}/{reference['name']}"
+        bundle = vsphere.get("caBundleRef")
+        if bundle and bundle.get("kind") == "Secret":
+            yield f"{bundle['namespace']}/{bundle['name']}"
+    own = (spec.get("cloud") or {}).get("vsphere") or {}
+    for reference in (
+        own.get("credentialsSecretRef"),
+        (own.get("infraManagementUser") or {}).get("secretRef"),
+    ):
+        if reference:
+            yield f"{namespace}/{reference['name']}"
+    bootstrap = (spec.get("bootstrap") or {}).get("dataSecretName")
+    if bootstrap:
+        yield f"{namespace}/{bootstrap}"
+
+
+def _bundle_refs(obj: Object) -> Iterator[str]:
+    for datacenter in (obj["spec"].get("datacenters") or {}).values():
+        bundle = (datacenter.get("vsphere") or {}).get("caBundleRef")
+        if bundle and bundle.get("kind", "ConfigMap") == "ConfigMap":
+            yield f"{bundle['namespace']}/{bundle['name']}"
+
+
+def _cluster_ref(obj: Object) -> Iterator[str]:
+    yield f"{metadata(obj)['namespace']}/{obj['spec']['clusterName']}"
+
+
+def _controller_uid(obj: Object) -> Iterator[str]:
+    owner = controller_of(obj)
+    if owner is not None:
+        yield str(owner["uid"])
+
+
+def _identity(obj: Object) -> Iterator[str]:
+    yield identity(obj)
+
+
+def _instance_uuid(obj: Object) -> Iterator[str]:
+    yield instance_uuid(identity(obj))
+
+
+def _vm(obj: Object) -> Iterator[str]:
+    moref = ((obj.get("status") or {}).get("vm") or {}).get("moRef")
+    if moref:
+        yield moref
+
+
+def _folder(obj: Object) -> Iterator[str]:
+    moref = ((obj.get("status") or {}).get("folder") or {}).get("moRef")
+    if moref:
+        yield moref
+
+
+def _tasks(obj: Object) -> Iterator[str]:
+    status = obj.get("status") or {}
+    for operation in (status.get("operation"), *(status.get("intents") or [])):
+        if operation and operation.get("taskRef"):
+            yield operation["taskRef"]
+
+
+WAITING, STALLED = "waiting", "stalled"
+
+
+def discontent(obj: Object) -> Iterator[str]:
+    """Whether something that an object waits for, or that a person has to mend, may have come."""
+    found = (obj.get("status") or {}).get("conditions") or []
+    states = {c.get("type"): c.get("status") for c in found}
+    if states.get("Ready") != "True" or "deletionTimestamp" in metadata(obj):
+        yield WAITING
+    if states.get("Stalled") == "True":
+        yield STALLED
+
+
+Index = Callable[[Object], Iterable[str]]
+
+INDEXES: Sequence[tuple[str, str, Index]] = (
+    ("Seed", DATACENTER, lambda o: (o["spec"].get("datacenters") or {}).keys()),
+    ("Seed", SECRET, _secret_refs),
+    ("Seed", CONFIG_MAP, _bundle_refs),
+    ("Cluster", SECRET, _secret_refs),
+    ("Cluster", DATACENTER, lambda o: [o["spec"]["datacenter"]]),
+    ("Cluster", FOLDER, _folder),
+    ("Cluster", ID, _identity),
+    ("Cluster", TASK, _tasks),
+    *((kind, CLUSTER, _cluster_ref) for kind in WORKERS),
+    *((kind, OWNER, _controller_uid) for kind in ("MachineSet", "Machine")),
+    *((kind, DISCONTENT, discontent) for kind in ("Seed", "Cluster", "Machine")),
+    ("Machine", SECRET, _secret_refs),
+    ("Machine", INSTANCE_UUID, _instance_uuid),
+    ("Machine", VM, _vm),
+    ("Machine", TASK, _tasks),
+)
