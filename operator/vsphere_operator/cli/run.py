@@ -210,7 +210,6 @@ class Operator:
             enqueue=self._engine.enqueue,
             installation=installation,
             events=self._events,
-            metrics=metrics,
         )
         for controller in self._controllers.controllers:
             self._engine.register(controller)

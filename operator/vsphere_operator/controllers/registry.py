@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from vsphere_operator.controllers.cluster.controller import ClusterController
 from vsphere_operator.controllers.indexes import INDEXES, Index
@@ -39,11 +38,9 @@ def build(
     enqueue: Callable[[Key], None],
     installation: str,
     events: Events,
-    metrics: Any = None,
     clock: Clock = time.monotonic,
 ) -> Controllers:
     """Wire the controllers; nothing runs yet."""
-    del metrics  # the engine counts reconciles, the vCenters count calls
     wakeups = Wakeups(objects)
     use = SessionUse(vcenters)
 
