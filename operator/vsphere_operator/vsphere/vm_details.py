@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vsphere_operator.vsphere import morefs
+from vsphere_operator.vsphere import devices, morefs
+from vsphere_operator.vsphere.devices import CdRom, Controller, Disk, Floppy, Nic
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.vmomi import vim
+
+__all__ = ["GIB", "PATHS", "CdRom", "Controller", "Disk", "Floppy", "Nic", "VApp", "VAppProperty", "VmDetails",
+           "decode"]  # fmt: skip
 
 PATHS = (
     "name",
@@ -40,62 +43,6 @@ PATHS = (
 
 _MIB = 1024 * 1024
 GIB = 1024 * _MIB
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """A virtual disk. `files` is its chain: its own file first, then what it is based on."""
-
-    key: int
-    controller_key: int
-    unit_number: int
-    capacity_bytes: int
-    backing_uuid: str | None
-    files: tuple[str, ...]
-    fcd_id: str | None = None
-    """Set on a first-class disk: a volume with a life of its own."""
-    device: Any = field(default=None, repr=False, compare=False)
-
-    @property
-    def file(self) -> str:
-        """`[datastore] path` of the disk's own file."""
-        return self.files[0] if self.files else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Nic:
-    key: int
-    mac: str | None
-    network: MoRef | None
-    """The standard network or the distributed port group; `None` for other backings."""
-    device: Any = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class CdRom:
-    key: int
-    controller_key: int
-    iso_path: str | None
-    connected: bool
-    start_connected: bool = False
-    """Whether the guest sees the disc when the VM is next powered on."""
-    device: Any = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Controller:
-    """An IDE or SATA controller and the keys of what hangs on it."""
-
-    key: int
-    kind: str
-    bus_number: int
-    devices: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Floppy:
-    key: int
-    device: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +108,7 @@ class VmDetails:
 def decode(moref: MoRef, properties: Mapping[str, Any]) -> VmDetails:
     """Turn the properties of `PATHS` into details. Unset properties are simply missing."""
     get = properties.get
-    devices = list(get("config.hardware.device") or ())
+    found = get("config.hardware.device") or ()
     return VmDetails(
         moref=moref,
         name=get("name") or "",
@@ -185,11 +132,11 @@ def decode(moref: MoRef, properties: Mapping[str, Any]) -> VmDetails:
         connection_state=str(get("runtime.connectionState") or "connected"),
         has_snapshot=get("snapshot") is not None,
         extra_config={o.key: str(o.value) for o in get("config.extraConfig") or ()},
-        disks=_disks(devices),
-        nics=tuple(_nic(d) for d in devices if isinstance(d, vim.vm.device.VirtualEthernetCard)),
-        cdroms=tuple(_cdrom(d) for d in devices if isinstance(d, vim.vm.device.VirtualCdrom)),
-        controllers=tuple(c for c in map(_controller, devices) if c is not None),
-        floppies=tuple(Floppy(d.key, d) for d in devices if isinstance(d, vim.vm.device.VirtualFloppy)),
+        disks=devices.disks(found),
+        nics=devices.nics(found),
+        cdroms=devices.cdroms(found),
+        controllers=devices.controllers(found),
+        floppies=devices.floppies(found),
         vapp=_vapp(get("config.vAppConfig")),
     )
 
@@ -201,67 +148,6 @@ def _ref(managed_object: Any) -> MoRef | None:
 def _hardware_version(version: str | None) -> int:
     digits = (version or "").removeprefix("vmx-")
     return int(digits) if digits.isdigit() else 0
-
-
-def _disks(devices: list[Any]) -> tuple[Disk, ...]:
-    """The disks in the order in which a BIOS would boot them: by controller, then by unit."""
-    disks = [_disk(d) for d in devices if isinstance(d, vim.vm.device.VirtualDisk)]
-    return tuple(sorted(disks, key=lambda d: (d.controller_key, d.unit_number, d.key)))
-
-
-def _disk(device: Any) -> Disk:
-    files: list[str] = []
-    backing = device.backing
-    while backing is not None:
-        name = getattr(backing, "fileName", None)
-        if name:
-            files.append(name)
-        backing = getattr(backing, "parent", None)
-    fcd = getattr(device, "vDiskId", None)
-    return Disk(
-        key=device.key,
-        controller_key=device.controllerKey or 0,
-        unit_number=device.unitNumber or 0,
-        capacity_bytes=device.capacityInBytes or (device.capacityInKB or 0) * 1024,
-        backing_uuid=getattr(device.backing, "uuid", None),
-        files=tuple(files),
-        fcd_id=None if fcd is None else fcd.id,
-        device=device,
-    )
-
-
-def _nic(device: Any) -> Nic:
-    backing = device.backing
-    network: MoRef | None = None
-    if isinstance(backing, vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo):
-        if backing.port is not None and backing.port.portgroupKey:
-            # A port group's key is its managed object id.
-            network = morefs.join("DistributedVirtualPortgroup", backing.port.portgroupKey)
-    elif isinstance(backing, vim.vm.device.VirtualEthernetCard.NetworkBackingInfo):
-        network = _ref(backing.network)
-    return Nic(key=device.key, mac=device.macAddress, network=network, device=device)
-
-
-def _cdrom(device: Any) -> CdRom:
-    iso = isinstance(device.backing, vim.vm.device.VirtualCdrom.IsoBackingInfo)
-    return CdRom(
-        key=device.key,
-        controller_key=device.controllerKey or 0,
-        iso_path=device.backing.fileName if iso else None,
-        connected=bool(device.connectable is not None and device.connectable.connected),
-        start_connected=bool(device.connectable is not None and device.connectable.startConnected),
-        device=device,
-    )
-
-
-def _controller(device: Any) -> Controller | None:
-    if isinstance(device, vim.vm.device.VirtualIDEController):
-        kind = "ide"
-    elif isinstance(device, vim.vm.device.VirtualSATAController):
-        kind = "sata"
-    else:
-        return None
-    return Controller(device.key, kind, device.busNumber, tuple(device.device or ()))
 
 
 def _vapp(config: Any) -> VApp | None:

@@ -18,6 +18,14 @@ from vsphere_operator.vsphere.vmomi import vim
 
 __all__ = ["CloneRequest", "NetworkRef", "VirtualMachines", "VmDetails"]
 
+_NOT_ASKED = Fault(
+    FaultClass.CONFLICT,
+    "QuestionGone",
+    "The virtual machine no longer asks this question: somebody else answered it, or it asks another one.",
+    5.0,
+    "QuestionGone",
+)
+
 
 class VirtualMachines:
     def __init__(
@@ -111,6 +119,18 @@ class VirtualMachines:
     async def destroy(self, moref: MoRef, *, op_id: str) -> TaskRef:
         """Delete the VM *with every disk that is attached*: detach what is not its own first."""
         return await self._task(lambda _: self._object(moref).Destroy_Task(), op_id)
+
+    async def answer_question(self, moref: MoRef, question_id: str, choice: str, *, op_id: str) -> None:
+        """Answer the question that the VM asks now; a `CONFLICT` if it asks nothing or something else."""
+
+        def answering(content: Any) -> None:
+            vm = self._object(moref)
+            asked = properties(content, vm, ("runtime.question",)).get("runtime.question")
+            if asked is None or asked.id != question_id:
+                raise VSphereError(_NOT_ASKED)
+            vm.AnswerVM(questionId=question_id, answerChoice=choice)
+
+        await self._calls.soap(answering, op_id=op_id, mutating=True)
 
     def _object(self, moref: MoRef) -> Any:
         return self._calls.session.object(moref)

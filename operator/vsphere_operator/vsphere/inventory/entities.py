@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vsphere_operator.vsphere.devices import Devices
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.questions import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,10 @@ class GuestNic:
 
 @dataclass(frozen=True, slots=True)
 class VmEntity(Entity):
-    """A virtual machine or template. Guest addresses and marks are kept only for VMs that may be ours."""
+    """A virtual machine or template.
+
+    Guest addresses, marks, devices and questions are kept only for VMs that may be ours.
+    """
 
     template: bool = False
     instance_uuid: str | None = None
@@ -61,6 +66,10 @@ class VmEntity(Entity):
     """The ownership marks (`ownership.KEYS`) and nothing else."""
     marks_read: bool = False
     """Whether the marks have been looked for; before, none known does not mean none there."""
+    devices: Devices | None = None
+    """`None` before the close look, and where the hardware may not be read."""
+    question: Question | None = None
+    """What the VM waits to be told; known after the close look."""
 
     @property
     def config_ready(self) -> bool:

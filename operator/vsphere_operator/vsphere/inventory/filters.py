@@ -1,7 +1,8 @@
 """What the watch asks for, and how each answer becomes a field of an entity. Leaf properties only.
 
 Two views: a wide one over everything (a few leaves each), and a narrow one over the VMs that may be ours
-(guest addresses, ownership marks), which would be hundreds of megabytes for all VMs of a big vCenter.
+(guest addresses, ownership marks, devices, questions), which would be hundreds of megabytes for all VMs of a big
+vCenter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vsphere_operator.vsphere import morefs, ownership
+from vsphere_operator.vsphere import devices, morefs, ownership, questions
 from vsphere_operator.vsphere.inventory import entities, paths
 from vsphere_operator.vsphere.inventory.entities import Entity
 from vsphere_operator.vsphere.morefs import MoRef
@@ -130,7 +131,11 @@ WIDE: dict[str, tuple[type[Entity], tuple[Leaf, ...]]] = {
 _FAMILY = {"VmwareDistributedVirtualSwitch": "DistributedVirtualSwitch", "VirtualApp": "ResourcePool"}
 
 MARK_PATHS = {f'config.extraConfig["{key}"].value': key for key in ownership.KEYS}
-NARROW = (Leaf("guest.net", "guest_nics", _nics),)
+NARROW = (
+    Leaf("guest.net", "guest_nics", _nics),
+    Leaf("config.hardware.device", "devices", devices.kept),
+    Leaf("runtime.question", "question", questions.decode),
+)
 
 RECENT_TASK_PATHS = (
     "info.descriptionId",
@@ -169,6 +174,11 @@ def field_changes(kind: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def close_look_defaults() -> dict[str, Any]:
+    """The fields of a close look as they are when nothing is told of them."""
+    return {leaf.field: _default(entities.VmEntity, leaf.field) for leaf in NARROW}
+
+
 def _default(cls: type[Entity], name: str) -> Any:
     return cls.__dataclass_fields__[name].default
 
@@ -191,7 +201,7 @@ def root_filter(root_folder: Any) -> Any:
 
 
 def narrow_filter(list_view: Any) -> Any:
-    """Guest addresses and ownership marks of the VMs in a list view."""
+    """Guest addresses, devices, questions and ownership marks of the VMs in a list view."""
     properties = _properties("VirtualMachine", (*(leaf.path for leaf in NARROW), *MARK_PATHS))
     return _filter([properties], _through_view(list_view))
 

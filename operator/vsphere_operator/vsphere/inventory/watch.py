@@ -310,7 +310,8 @@ class Watch:
         old = self._before.get(vm.moref)
         if old is None or old.instance_uuid != vm.instance_uuid:
             return vm
-        return replace(vm, guest_nics=old.guest_nics, extra_config=old.extra_config, marks_read=True)
+        close = {name: getattr(old, name) for name in filters.close_look_defaults()}
+        return replace(vm, **close, extra_config=old.extra_config, marks_read=True)
 
     def _close_look(
         self, moref: MoRef, kind: str, changes: dict[str, Any], entities: dict[MoRef, Entity | None]
@@ -319,9 +320,11 @@ class Watch:
         if kind == "leave" or not isinstance(vm, VmEntity):
             return
         fields = filters.field_changes("VirtualMachine", changes)
+        if kind == "enter":
+            # What enters the filter is told whole: what is not there now has gone.
+            fields = {**filters.close_look_defaults(), **fields}
         marks = {filters.MARK_PATHS[p]: v for p, v in changes.items() if p in filters.MARK_PATHS}
         if marks or kind == "enter":
-            # What enters the filter is told whole: a mark that is not there now has been taken off.
             merged = {**({} if kind == "enter" else vm.extra_config), **marks}
             fields["extra_config"] = {key: str(merged[key]) for key in ownership.KEYS if merged.get(key)}
         entities[moref] = self._entities[moref] = replace(vm, **fields, marks_read=True)
