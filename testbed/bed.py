@@ -41,6 +41,8 @@ class Options:
     clone_ms: int | None = None
     tools_ms: int | None = None
     latency_ms: int | None = None
+    payload: bool = False
+    """Give each of the `vms` 100 extraConfig keys and 15 devices."""
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def flags(self) -> list[str]:
@@ -50,6 +52,8 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 flags.append(f"--{name.replace('_', '-')}={value}")
+        if self.payload:
+            flags.append("--payload")
         return flags + [f"--user={name}:{password}" for name, password in self.users]
 
 

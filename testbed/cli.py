@@ -79,6 +79,9 @@ def _add_size_flags(up: argparse.ArgumentParser) -> None:
     for name, (least, text) in sizes.items():
         up.add_argument(f"--{name}", type=_number(least), metavar="N", help=text)
     up.add_argument(
+        "--payload", action="store_true", help="give each of those VMs 100 extraConfig keys and 15 devices"
+    )  # fmt: skip
+    up.add_argument(
         "--user", type=_user, action="append", default=[], metavar="NAME:PASSWORD",
         help="a further vCenter user; may be repeated",
     )  # fmt: skip
@@ -120,6 +123,7 @@ def _up(options: argparse.Namespace) -> int:
         clone_ms=options.clone_ms,
         tools_ms=options.tools_ms,
         latency_ms=options.latency_ms,
+        payload=options.payload,
         users=tuple(options.user),
     )
     bed = Bed(size, binaries, show_progress)

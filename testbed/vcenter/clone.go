@@ -57,18 +57,14 @@ func (c *cloning) run(ctx *simulator.Context, task *simulator.Task) (types.AnyTy
 	if fault := c.check(ctx); fault != nil {
 		return nil, fault
 	}
-	if !c.vc.work(task, c.vc.opts.clone) {
-		return nil, new(types.RequestCanceled)
+	making := c.vc.incomplete.begin(place{c.req.Folder, c.req.Name}, task.Self)
+	ref, fault := c.begin(ctx, making)
+	if fault == nil {
+		if fault = c.finish(task); fault != nil {
+			c.discard(ctx, ref)
+		}
 	}
-	if c.vc.registry().Get(c.source.Self) == nil {
-		return nil, &types.ManagedObjectNotFound{Obj: c.source.Self}
-	}
-	if fault := c.checkName(ctx); fault != nil { // somebody else may have been faster
-		return nil, fault
-	}
-	done := c.vc.incomplete.begin(c.req.Folder, c.req.Name)
-	ref, fault := c.create(ctx)
-	done()
+	making.complete()
 	if fault != nil {
 		return nil, fault
 	}
@@ -79,6 +75,36 @@ func (c *cloning) run(ctx *simulator.Context, task *simulator.Task) (types.AnyTy
 		}
 	}
 	return ref, nil
+}
+
+// begin makes the VM, unless somebody else was faster to take its name.
+func (c *cloning) begin(ctx *simulator.Context, making *making) (types.ManagedObjectReference, types.BaseMethodFault) {
+	if fault := c.checkName(ctx); fault != nil {
+		return types.ManagedObjectReference{}, fault
+	}
+	ref, fault := c.create(ctx)
+	if fault == nil {
+		making.made(ref)
+	}
+	return ref, fault
+}
+
+// finish takes the time that copying disks takes.
+func (c *cloning) finish(task *simulator.Task) types.BaseMethodFault {
+	if !c.vc.work(task, c.vc.durations.of("CloneVM_Task")) {
+		return new(types.RequestCanceled)
+	}
+	if c.vc.registry().Get(c.source.Self) == nil {
+		return &types.ManagedObjectNotFound{Obj: c.source.Self}
+	}
+	return nil
+}
+
+// discard removes what a clone that failed has made so far.
+func (c *cloning) discard(ctx *simulator.Context, ref types.ManagedObjectReference) {
+	if vm, ok := c.vc.registry().Get(ref).(*simulator.VirtualMachine); ok {
+		_ = c.vc.removeVM(detached(ctx), vm)
+	}
 }
 
 func (c *cloning) check(ctx *simulator.Context) types.BaseMethodFault {
@@ -92,7 +118,7 @@ func (c *cloning) check(ctx *simulator.Context) types.BaseMethodFault {
 	if fault := c.checkSpace(ctx); fault != nil {
 		return fault
 	}
-	return c.checkName(ctx)
+	return nil
 }
 
 func (c *cloning) checkName(ctx *simulator.Context) types.BaseMethodFault {
@@ -144,7 +170,7 @@ func (c *cloning) create(ctx *simulator.Context) (types.ManagedObjectReference, 
 	clone := c.vc.registry().Get(ref).(*simulator.VirtualMachine)
 	c.inherit(detached(ctx), clone)
 	if fault := c.reconfigure(ctx, clone); fault != nil {
-		_, _ = c.vc.await(clone.DestroyTask(detached(ctx), &types.Destroy_Task{This: ref}).(*methods.Destroy_TaskBody).Res.Returnval)
+		c.discard(ctx, ref)
 		return types.ManagedObjectReference{}, fault
 	}
 	c.vc.assignAddresses(detached(ctx), clone)

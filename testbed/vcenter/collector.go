@@ -361,9 +361,15 @@ func (f *filter) difference(ctx *simulator.Context) []types.ObjectUpdate {
 		}
 	}
 	for ref := range dirty {
-		if _, known := f.known[ref]; known {
-			read = append(read, ref)
+		if _, known := f.known[ref]; !known {
+			continue
 		}
+		if ref.Type == "Task" && ctx.Map.Get(ref) == nil { // its removal is no reason to select all again
+			delete(f.known, ref)
+			updates = append(updates, types.ObjectUpdate{Kind: types.ObjectUpdateKindLeave, Obj: ref})
+			continue
+		}
+		read = append(read, ref)
 	}
 	return append(updates, f.changes(f.collector.read(ctx, f.Spec.PropSet, read))...)
 }

@@ -18,6 +18,7 @@ func (vc *vCenter) controlAPI() http.Handler {
 	mux.HandleFunc("POST /latency", vc.postLatency)
 	mux.HandleFunc("POST /faults", vc.postFault)
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) { vc.disturb.clear() })
+	vc.addMachineControls(mux)
 	return mux
 }
 

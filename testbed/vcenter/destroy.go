@@ -25,6 +25,17 @@ func (vm *virtualMachine) DestroyTask(ctx *simulator.Context, _ *types.Destroy_T
 }
 
 func (vc *vCenter) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachine) types.BaseMethodFault {
+	if vc.registry().Get(vm.Self) == nil {
+		return &types.ManagedObjectNotFound{Obj: vm.Self}
+	}
+	if fault := vc.refusal(vm.Self, "Destroy_Task"); fault != nil {
+		return fault
+	}
+	return vc.removeVM(ctx, vm)
+}
+
+// removeVM takes a VM away that is powered off.
+func (vc *vCenter) removeVM(ctx *simulator.Context, vm *simulator.VirtualMachine) types.BaseMethodFault {
 	var on bool
 	var vmx object.DatastorePath
 	var disks []string
@@ -33,9 +44,6 @@ func (vc *vCenter) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachin
 		disks = diskFiles(vm.Config.Hardware.Device)
 		vmx.FromString(vm.Config.Files.VmPathName)
 	})
-	if vc.registry().Get(vm.Self) == nil {
-		return &types.ManagedObjectNotFound{Obj: vm.Self}
-	}
 	if on {
 		return &types.InvalidPowerState{
 			ExistingState:  types.VirtualMachinePowerStatePoweredOn,

@@ -53,6 +53,8 @@ func (vc *vCenter) createInventory() error {
 	}
 	vc.guests = newGuests(vc)
 	vc.registry().AddHandler(vc.guests)
+	vc.registry().AddHandler(vc.finished)
+	go vc.forgetTasks()
 	vc.sizeDatastores()
 	if err := vc.fillPods(ctx); err != nil {
 		return fmt.Errorf("datastore clusters: %w", err)

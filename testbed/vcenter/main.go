@@ -45,6 +45,9 @@ type options struct {
 	tools      time.Duration
 	latency    time.Duration
 	watchStdin bool
+
+	payload     bool
+	taskHistory time.Duration
 }
 
 // userFlags collects repeated -user name:password flags.
@@ -84,6 +87,8 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&cloneMS, "clone-ms", 200, "duration of a clone, in ms")
 	flags.IntVar(&toolsMS, "tools-ms", 300, "time from power-on until VMware Tools report, in ms")
 	flags.IntVar(&latencyMS, "latency-ms", 0, "delay added to every call, in ms")
+	flags.BoolVar(&o.payload, "payload", false, "give each of the virtual machines 100 extraConfig keys and 15 devices")
+	flags.DurationVar(&o.taskHistory, "task-history", 10*time.Minute, "how long a finished task can be read")
 	flags.BoolVar(&o.watchStdin, "watch-stdin", false, "stop when stdin ends")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -21,6 +21,13 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"PowerOnMultiVM_Task":      overrideDatacenter,
 	"RefreshDatastore":         overrideDatastore,
 	"DeleteDatastoreFile_Task": overrideFileManager,
+	"PowerOnVM_Task":           overrideVM,
+	"PowerOffVM_Task":          overrideVM,
+	"SuspendVM_Task":           overrideVM,
+	"ResetVM_Task":             overrideVM,
+	"CancelTask":               overrideTask,
+	"FindByUuid":               overrideSearchIndex,
+	"FindAllByUuid":            overrideSearchIndex,
 }
 
 var overrideCount atomic.Int64
@@ -37,12 +44,18 @@ func (vc *vCenter) override(ctx *simulator.Context, method *simulator.Method) (m
 	if ctx.Session != nil && method.Name == "Logout" {
 		closeCollectors(ctx)
 	}
-	build, ok := overrides[method.Name]
-	if !ok || ctx.Session == nil {
+	if ctx.Session == nil {
 		return nil, nil
 	}
 	object := ctx.Session.Get(method.This)
 	if object == nil {
+		return nil, nil
+	}
+	if fault := vc.refusedCall(object, method); fault != nil {
+		return nil, fault
+	}
+	build, ok := overrides[method.Name]
+	if !ok {
 		return nil, nil
 	}
 	handler := build(vc, object)

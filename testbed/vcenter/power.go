@@ -39,16 +39,17 @@ func (dc *datacenter) powerOn(ctx *simulator.Context, refs []types.ManagedObject
 				Vm: ref, Fault: types.LocalizedMethodFault{Fault: &types.ManagedObjectNotFound{Obj: ref}}})
 			continue
 		}
-		own := detached(ctx)
-		var answer *methods.PowerOnVM_TaskBody
-		own.WithLock(vm, func() {
-			answer = vm.PowerOnVMTask(own, &types.PowerOnVM_Task{This: ref}).(*methods.PowerOnVM_TaskBody)
-		})
-		if answer.Fault_ != nil {
+		fault := dc.vc.refusal(ref, "PowerOnVM_Task")
+		if fault == nil && isTemplate(ctx, vm) {
+			fault = new(types.InvalidState)
+		}
+		if fault != nil {
 			result.NotAttempted = append(result.NotAttempted, types.ClusterNotAttemptedVmInfo{
-				Vm: ref, Fault: types.LocalizedMethodFault{Fault: new(types.InvalidState)}})
+				Vm: ref, Fault: types.LocalizedMethodFault{Fault: fault}})
 			continue
 		}
+		own := &virtualMachine{vm, dc.vc}
+		answer := own.PowerOnVMTask(detached(ctx), &types.PowerOnVM_Task{This: ref}).(*methods.PowerOnVM_TaskBody)
 		task := answer.Res.Returnval
 		result.Attempted = append(result.Attempted, types.ClusterAttemptedVmInfo{Vm: ref, Task: &task})
 	}

@@ -19,11 +19,25 @@ func changeVersion() string { return time.Now().UTC().Format("2006-01-02T15:04:0
 
 // ReconfigVMTask adds the checks of a vCenter to the simulator's reconfiguration.
 func (vm *virtualMachine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_Task) soap.HasFault {
-	run := func(ctx *simulator.Context, _ *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	run := func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		if removesDisk(req.Spec.DeviceChange) && !vm.vc.work(task, vm.vc.durations.of("detach")) {
+			return nil, new(types.RequestCanceled)
+		}
+		if vm.vc.registry().Get(vm.Self) == nil {
+			return nil, &types.ManagedObjectNotFound{Obj: vm.Self}
+		}
 		return nil, vm.vc.reconfigure(ctx, vm.VirtualMachine, req.Spec)
 	}
 	return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{
 		Returnval: vm.vc.runTask(ctx, vm, "ReconfigVM_Task", "VirtualMachine.reconfigure", run)}}
+}
+
+func removesDisk(changes []types.BaseVirtualDeviceConfigSpec) bool {
+	return slices.ContainsFunc(changes, func(change types.BaseVirtualDeviceConfigSpec) bool {
+		spec := change.GetVirtualDeviceConfigSpec()
+		_, disk := spec.Device.(*types.VirtualDisk)
+		return disk && spec.Operation == types.VirtualDeviceConfigSpecOperationRemove
+	})
 }
 
 // reconfigure checks a specification, completes what the simulator would overwrite, and applies it.

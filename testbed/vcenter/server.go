@@ -29,7 +29,9 @@ type vCenter struct {
 	disturb    *disturbances
 	tags       *tagStore
 	guests     *guests
-	incomplete incomplete
+	incomplete *incomplete
+	durations  *durations
+	finished   *finishedTasks
 	hidden     hiddenTasks
 	aside      sync.RWMutex // held while files of others are out of a directory that the simulator removes
 	servers    []*http.Server
@@ -53,6 +55,10 @@ func newVCenter(opts options) (*vCenter, error) {
 		disturb: newDisturbances(opts.latency),
 		tags:    newTagStore(),
 		own:     simulator.NewRegistry(),
+
+		incomplete: newIncomplete(),
+		durations:  newDurations(opts.clone),
+		finished:   newFinishedTasks(opts.taskHistory),
 	}
 	if err := vc.createInventory(); err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)

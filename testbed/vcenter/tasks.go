@@ -29,25 +29,37 @@ func (vc *vCenter) runTask(
 ) types.ManagedObjectReference {
 	nobody := types.ManagedObjectReference{Type: "Override", Value: fmt.Sprint(overrideCount.Add(1))}
 	own := detached(ctx)
+	if method != "CloneVM_Task" { // which knows itself when to take its time
+		run = vc.slowly(method, run)
+	}
 	task := simulator.CreateTask(nobody, id, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		return run(own, task)
 	})
 	entity := about.Reference()
 	task.Info.Name = method
 	task.Info.DescriptionId = id
+	task.Info.Cancelable = slices.Contains(cancelable, method)
 	task.Info.EntityName = about.Entity().Name
 	if ctx.Session != nil {
 		task.Info.Reason = &types.TaskReasonUser{UserName: ctx.Session.UserName}
 	}
 	ref := task.Run(own)
 	vc.registry().AtomicUpdate(detached(ctx), task, []types.PropertyChange{{Name: "info.entity", Val: entity}})
+	ctx.WithLock(about, func() {
+		recent := append(slices.Clone(about.Entity().RecentTask), ref)
+		ctx.Update(about, []types.PropertyChange{{Name: "recentTask", Val: recent}})
+	})
 	return ref
 }
 
 // await lets an inner task of the simulator finish, takes it off the inventory, and returns how it ended.
 func (vc *vCenter) await(ref types.ManagedObjectReference) (types.AnyType, types.BaseMethodFault) {
 	task := vc.registry().Get(ref).(*simulator.Task)
-	task.Wait()
+	ctx := vc.newContext()
+	for done := false; !done; {
+		time.Sleep(time.Millisecond)
+		ctx.WithLock(task, func() { done = isOver(task.Info.State) })
+	}
 	vc.registry().Remove(vc.newContext(), ref)
 	if task.Info.Error != nil {
 		return nil, task.Info.Error.Fault
@@ -55,24 +67,53 @@ func (vc *vCenter) await(ref types.ManagedObjectReference) (types.AnyType, types
 	return task.Info.Result, nil
 }
 
+func isOver(state types.TaskInfoState) bool {
+	return state == types.TaskInfoStateSuccess || state == types.TaskInfoStateError
+}
+
+// slowly lets a method's task take the time that a test has set for it, and only then do what it does.
+func (vc *vCenter) slowly(method string, run taskRun) taskRun {
+	return func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		if !vc.work(task, vc.durations.of(method)) {
+			return nil, new(types.RequestCanceled)
+		}
+		return run(ctx, task)
+	}
+}
+
 // work lets a task take its time, with progress; false when somebody cancelled it.
 func (vc *vCenter) work(task *simulator.Task, duration time.Duration) bool {
 	const steps = 10
+	if duration <= 0 {
+		return !vc.cancelled(task)
+	}
 	for step := range steps {
-		time.Sleep(duration / steps)
-		cancelled := false
-		ctx := vc.newContext()
-		ctx.WithLock(task, func() {
-			cancelled = task.Info.State == types.TaskInfoStateError
-			if !cancelled {
-				ctx.Update(task, []types.PropertyChange{{Name: "info.progress", Val: int32((step + 1) * 90 / steps)}})
-			}
-		})
-		if cancelled {
+		if !vc.pause(task, duration/steps) {
 			return false
 		}
+		vc.registry().AtomicUpdate(vc.newContext(), task, []types.PropertyChange{
+			{Name: "info.progress", Val: int32((step + 1) * 90 / steps)}})
 	}
 	return true
+}
+
+// pause waits; false as soon as somebody cancels the task.
+func (vc *vCenter) pause(task *simulator.Task, duration time.Duration) bool {
+	const attention = 20 * time.Millisecond
+	end := time.Now().Add(duration)
+	for !vc.cancelled(task) {
+		left := time.Until(end)
+		if left <= 0 {
+			return true
+		}
+		time.Sleep(min(left, attention))
+	}
+	return false
+}
+
+func (vc *vCenter) cancelled(task *simulator.Task) (cancelled bool) {
+	vc.newContext().WithLock(task, func() { cancelled = task.Info.Cancelled })
+	return cancelled
 }
 
 // hiddenTasks are the simulator's own tasks inside of ours, which a client must not see.
@@ -82,7 +123,7 @@ type hiddenTasks struct {
 }
 
 // innerNames are TaskInfo.name of the simulator's tasks that only our own tasks start.
-var innerNames = []string{"CloneVm", "ReconfigVm", "CreateVm", "CreateVM"}
+var innerNames = []string{"CloneVm", "ReconfigVm", "CreateVm", "CreateVM", "PowerOn", "PowerOff", "Suspend", "Reset"}
 
 func (h *hiddenTasks) add(task *simulator.Task) {
 	inner := slices.Contains(innerNames, task.Info.Name) ||

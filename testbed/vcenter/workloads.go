@@ -83,6 +83,9 @@ func (vc *vCenter) createWorkload(
 	ref := result.(types.ManagedObjectReference)
 	vm := vc.registry().Get(ref).(*simulator.VirtualMachine)
 	vc.assignAddresses(vc.newContext(), vm)
+	if vc.opts.payload {
+		vc.addPayload(vm)
+	}
 	started := vm.PowerOnVMTask(vc.newContext(), &types.PowerOnVM_Task{This: ref})
 	if _, fault := vc.await(started.(*methods.PowerOnVM_TaskBody).Res.Returnval); fault != nil {
 		return fmt.Errorf("%T", fault)
