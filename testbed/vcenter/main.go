@@ -23,7 +23,8 @@ It prints one line of JSON when it is ready:
 and serves until SIGINT or SIGTERM (or the end of stdin, with -watch-stdin).
 
   url         SOAP at /sdk, Automation API at /api (JSON-RPC and REST), datastore files at /folder
-  controlUrl  plain HTTP: GET /calls, GET /state, GET /boots-without-data, POST /latency, POST /faults
+  controlUrl  plain HTTP: GET /calls, GET /state, GET /boots-without-data, POST /latency, POST /faults,
+              POST /tasks
 
 Example: vcenter -state-dir /tmp/vc -vms 5 -clone-ms 500
 
