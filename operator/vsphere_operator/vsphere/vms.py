@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsphere_operator.vsphere import clone_spec, morefs, placement
-from vsphere_operator.vsphere.answers import Answer
+from vsphere_operator.vsphere import absence, clone_spec, morefs, placement
+from vsphere_operator.vsphere.answers import Answer, Unknown
 from vsphere_operator.vsphere.calls import Calls, answer, properties
 from vsphere_operator.vsphere.clone_spec import CloneRequest, NetworkRef
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, invalid
-from vsphere_operator.vsphere.inventory import Host, Inventory
+from vsphere_operator.vsphere.inventory import Datacenter, Host, Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tasks import TaskRef, Tasks
 from vsphere_operator.vsphere.vm_details import PATHS, VmDetails, decode
@@ -48,6 +48,49 @@ class VirtualMachines:
             return decode(moref, found)
 
         return await answer(reading, moref=moref, instance_uuid=self._instance_uuid())
+
+    async def absence(
+        self, moref: MoRef | None, instance_uuid: str, folder: MoRef | None, *, op_id: str
+    ) -> Answer[MoRef]:
+        """Whether the VM is gone, asked now: `Absent` only with the full proof, `Present` with where it is.
+
+        `moref` is the recorded one, if any; `folder` the one that it would lie in, whose read right is part of
+        the proof. Where no folder is known, or it is gone, those of all datacenters that are read stand for it. At
+        most three calls while the folder is there. Never raises `VSphereError`.
+        """
+        first = await self._prove(
+            moref, instance_uuid, [folder] if folder is not None else self._roots(), op_id
+        )
+        fault = first.fault if isinstance(first, Unknown) else None
+        if fault is not None and fault.kind == "ManagedObjectNotFound" and fault.object == folder:
+            return await self._prove(moref, instance_uuid, self._roots(), op_id)
+        return first
+
+    async def _prove(
+        self, moref: MoRef | None, instance_uuid: str, folders: list[MoRef], op_id: str
+    ) -> Answer[MoRef]:
+        if not folders:
+            return Unknown("no datacenter has been read whose folder could tell what may be seen")
+
+        def proving(content: Any) -> Answer[MoRef]:
+            return absence.prove(
+                content,
+                self._object,
+                vcenter=self._instance_uuid(),
+                moref=moref,
+                instance_uuid=instance_uuid,
+                folders=folders,
+            )
+
+        try:
+            return await self._calls.soap(proving, op_id=op_id, mutating=False)
+        except VSphereError as error:
+            return Unknown(error.fault.message, error.fault)
+
+    def _roots(self) -> list[MoRef]:
+        """The VM folders of the datacenters that are known."""
+        datacenters = [d for d in self._inventory.all(Datacenter) if isinstance(d, Datacenter)]
+        return [d.vm_folder for d in datacenters if d.vm_folder is not None]
 
     async def clone(self, request: CloneRequest, *, op_id: str) -> TaskRef:
         """Clone a template with everything in the spec; the VM stays powered off.
