@@ -32,7 +32,7 @@ _START_SECONDS = 120.0  # on an idle machine it takes 3
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The size and speed of the vCenter double; times in ms. `None` leaves it to the double."""
+    """The size and speed of the vCenter double; times in ms, but for `…_s`. `None` leaves it to the double."""
 
     vms: int | None = None
     hosts: int | None = None
@@ -43,12 +43,22 @@ class Options:
     latency_ms: int | None = None
     payload: bool = False
     """Give each of the `vms` 100 extraConfig keys and 15 devices."""
+    session_idle_s: int | None = None
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def flags(self) -> list[str]:
         """Return these options as command line flags, which `up` and the double share."""
         flags: list[str] = []
-        for name in ("vms", "hosts", "datastores", "pods", "clone_ms", "tools_ms", "latency_ms"):
+        for name in (
+            "vms",
+            "hosts",
+            "datastores",
+            "pods",
+            "clone_ms",
+            "tools_ms",
+            "latency_ms",
+            "session_idle_s",
+        ):
             value = getattr(self, name)
             if value is not None:
                 flags.append(f"--{name.replace('_', '-')}={value}")

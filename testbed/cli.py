@@ -75,6 +75,7 @@ def _add_size_flags(up: argparse.ArgumentParser) -> None:
         "clone-ms": (0, "how long a clone takes, in ms (default 200)"),
         "tools-ms": (0, "time from power-on until VMware Tools report, in ms (default 300)"),
         "latency-ms": (0, "delay added to every call to vCenter, in ms (default 0)"),
+        "session-idle-s": (0, "end vCenter sessions that are idle for this long, in s (default 0: never)"),
     }
     for name, (least, text) in sizes.items():
         up.add_argument(f"--{name}", type=_number(least), metavar="N", help=text)
@@ -124,6 +125,7 @@ def _up(options: argparse.Namespace) -> int:
         tools_ms=options.tools_ms,
         latency_ms=options.latency_ms,
         payload=options.payload,
+        session_idle_s=options.session_idle_s,
         users=tuple(options.user),
     )
     bed = Bed(size, binaries, show_progress)

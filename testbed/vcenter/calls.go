@@ -22,10 +22,13 @@ type call struct {
 	User      string    `json:"user,omitempty"`
 	OpID      string    `json:"opID,omitempty"`
 	UserAgent string    `json:"userAgent,omitempty"`
-	Status    int       `json:"status"` // HTTP status; 0 while the call is running
+	Status    int       `json:"status"` // HTTP status; 0 while the call is running; noAnswer
 	Fault     string    `json:"fault,omitempty"`
+	Injected  string    `json:"injected,omitempty"` // what a test's rule did to it
 	Millis    int64     `json:"ms"`
 }
+
+const noAnswer = -1 // the status of a call whose connection was cut, or whose client has gone
 
 // callLog keeps every call in order; sequence numbers start at 1 and survive a reset.
 type callLog struct {
@@ -48,7 +51,25 @@ func (l *callLog) begin(c call) *call {
 func (l *callLog) end(c *call, status int, fault string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if status == 0 {
+		status = noAnswer
+	}
 	c.Status, c.Fault, c.Millis = status, fault, time.Since(c.Time).Milliseconds()
+}
+
+// disturbed notes what a rule does to a call.
+func (l *callLog) disturbed(c *call, rule *injection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Injected = rule.When
+	for word, is := range map[string]bool{" delay": rule.DelayMS > 0, " hang": rule.Hang, " cut": rule.Cut} {
+		if is {
+			c.Injected += word
+		}
+	}
+	if rule.Fault != "" {
+		c.Injected += " " + rule.Fault
+	}
 }
 
 // since returns the calls after a sequence number that match; and forgets all of them when asked to.
@@ -87,6 +108,8 @@ type envelope struct {
 // logSOAP logs a SOAP call, delays it, lets an injected fault answer it, or passes it on.
 func (vc *vCenter) logSOAP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		vc.expireSessions()
+		defer vc.logins.using(cookieOf(r))()
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			http.Error(w, "cannot read the request", http.StatusBadRequest)
@@ -102,12 +125,17 @@ func (vc *vCenter) logSOAP(next http.Handler) http.Handler {
 		})
 		recorder := &recorder{ResponseWriter: w, keep: true}
 		defer func() { vc.calls.end(c, recorder.status, faultName(recorder)) }()
-		vc.disturb.delay(method)
-		if vc.disturb.answerSOAP(recorder, method) {
-			return
+		execute := func(w http.ResponseWriter) {
+			next.ServeHTTP(w, r)
+			vc.noteLogin(w, r, method, env.Body.Call.UserName)
 		}
-		next.ServeHTTP(recorder, r)
-		vc.noteLogin(recorder, method, env.Body.Call.UserName)
+		(&exchange{vc: vc, request: r, call: c, answer: recorder, execute: execute,
+			fail: func(w http.ResponseWriter, rule *injection) { answerFault(w, rule.buildFor(*c), rule.text()) },
+			task: func(w http.ResponseWriter, rule *injection) {
+				if !vc.answerFailingTask(w, r, *c, rule) {
+					execute(w)
+				}
+			}}).run()
 	})
 }
 
@@ -120,22 +148,20 @@ func target(env envelope) string {
 }
 
 func (vc *vCenter) soapUser(r *http.Request, env envelope) string {
-	if cookie, err := r.Cookie(soap.SessionCookieName); err == nil {
-		if name := vc.logins.userOf(cookie.Value); name != "" {
-			return name
-		}
+	if name := vc.logins.userOf(cookieOf(r)); name != "" {
+		return name
 	}
 	return env.Body.Call.UserName
 }
 
-func (vc *vCenter) noteLogin(w http.ResponseWriter, method, name string) {
+func (vc *vCenter) noteLogin(w http.ResponseWriter, r *http.Request, method, name string) {
 	if method != "Login" {
 		return
 	}
 	response := http.Response{Header: w.Header()}
 	for _, cookie := range response.Cookies() {
 		if cookie.Name == soap.SessionCookieName {
-			vc.logins.opened(cookie.Value, name)
+			vc.logins.opened(cookie.Value, name, r.UserAgent())
 		}
 	}
 }
@@ -143,12 +169,14 @@ func (vc *vCenter) noteLogin(w http.ResponseWriter, method, name string) {
 // logHTTP logs a plain HTTP call, such as a datastore file's.
 func (vc *vCenter) logHTTP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		vc.expireSessions()
+		defer vc.logins.using(cookieOf(r))()
 		c := vc.calls.begin(call{Protocol: "http", Method: r.Method, Object: r.URL.Path,
 			User: vc.soapUser(r, envelope{}), UserAgent: r.UserAgent()})
 		recorder := &recorder{ResponseWriter: w}
 		defer func() { vc.calls.end(c, recorder.status, "") }()
-		vc.disturb.delay(r.Method)
-		next.ServeHTTP(recorder, r)
+		execute := func(w http.ResponseWriter) { next.ServeHTTP(w, r) }
+		(&exchange{vc: vc, request: r, call: c, answer: recorder, execute: execute}).run()
 	})
 }
 
@@ -159,6 +187,9 @@ type recorder struct {
 	status int
 	body   []byte
 }
+
+// Unwrap lets a connection be taken over.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (r *recorder) WriteHeader(status int) {
 	r.status = status

@@ -17,8 +17,13 @@ func (vc *vCenter) controlAPI() http.Handler {
 	})
 	mux.HandleFunc("POST /latency", vc.postLatency)
 	mux.HandleFunc("POST /faults", vc.postFault)
-	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) { vc.disturb.clear() })
 	vc.addMachineControls(mux)
+	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.disturb.overview()) })
+	mux.HandleFunc("DELETE /faults", func(http.ResponseWriter, *http.Request) { vc.disturb.clear() })
+	mux.HandleFunc("POST /release", func(http.ResponseWriter, *http.Request) { vc.disturb.release() })
+	mux.HandleFunc("POST /restart", vc.postRestart)
+	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.sessionGroups()) })
+	mux.HandleFunc("POST /session-idle", vc.postSessionIdle)
 	return mux
 }
 
@@ -64,14 +69,30 @@ func (vc *vCenter) postLatency(w http.ResponseWriter, r *http.Request) {
 	vc.disturb.setLatency(time.Duration(body.MS)*time.Millisecond, methods)
 }
 
-// postFault takes {"method": …, "fault": …, "count": N}.
+// postFault takes a rule, see injection.
 func (vc *vCenter) postFault(w http.ResponseWriter, r *http.Request) {
 	body := injection{Count: 1}
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		http.Error(w, `want {"method": NAME, "fault": NAME, "count": N}`, http.StatusBadRequest)
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	if err := vc.disturb.inject(body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}
+}
+
+// postSessionIdle takes {"soapMs": N, "restMs": N}; 0: sessions do not expire.
+func (vc *vCenter) postSessionIdle(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		SOAPMS int `json:"soapMs"`
+		RESTMS int `json:"restMs"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.SOAPMS < 0 || body.RESTMS < 0 {
+		http.Error(w, `want {"soapMs": N, "restMs": N}`, http.StatusBadRequest)
+		return
+	}
+	vc.logins.setIdle(idleTimes{
+		time.Duration(body.SOAPMS) * time.Millisecond, time.Duration(body.RESTMS) * time.Millisecond})
 }

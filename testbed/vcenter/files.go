@@ -45,18 +45,7 @@ func (vc *vCenter) mayUseFiles(r *http.Request) bool {
 	if name, password, ok := r.BasicAuth(); ok {
 		return vc.logins.valid(name, password)
 	}
-	cookie, err := r.Cookie(soap.SessionCookieName)
-	if err != nil {
-		return false
-	}
-	id := strings.Trim(cookie.Value, `"`)
-	name := vc.logins.userOf(id)
-	if name == "" {
-		return false
-	}
-	answer, err := methods.SessionIsActive(r.Context(), vc.client, &types.SessionIsActive{
-		This: *vc.client.ServiceContent.SessionManager, SessionID: id, UserName: name})
-	return err == nil && answer.Returnval
+	return vc.liveUser(r) != ""
 }
 
 func (vc *vCenter) requestedFile(r *http.Request) (string, bool) {

@@ -23,8 +23,7 @@ It prints one line of JSON when it is ready:
 and serves until SIGINT or SIGTERM (or the end of stdin, with -watch-stdin).
 
   url         SOAP at /sdk, Automation API at /api (JSON-RPC and REST), datastore files at /folder
-  controlUrl  plain HTTP: GET /calls, GET /state, GET /boots-without-data, POST /latency, POST /faults,
-              POST /tasks
+  controlUrl  plain HTTP, for tests only: what is there, and how to disturb it; see FIDELITY.md
 
 Example: vcenter -state-dir /tmp/vc -vms 5 -clone-ms 500
 
@@ -45,6 +44,9 @@ type options struct {
 	clone      time.Duration
 	tools      time.Duration
 	latency    time.Duration
+
+	sessionIdle time.Duration
+
 	watchStdin bool
 
 	payload     bool
@@ -72,7 +74,7 @@ func (u *userFlags) Set(value string) error {
 
 func parseOptions(args []string) (options, error) {
 	var o options
-	var cloneMS, toolsMS, latencyMS int
+	var cloneMS, toolsMS, latencyMS, sessionIdleS int
 	flags := flag.NewFlagSet("vcenter", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprint(flags.Output(), usage); flags.PrintDefaults() }
 	flags.StringVar(&o.address, "address", "127.0.0.1:0", "listen `address` for vCenter (TLS)")
@@ -90,11 +92,13 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&latencyMS, "latency-ms", 0, "delay added to every call, in ms")
 	flags.BoolVar(&o.payload, "payload", false, "give each of the virtual machines 100 extraConfig keys and 15 devices")
 	flags.DurationVar(&o.taskHistory, "task-history", 10*time.Minute, "how long a finished task can be read")
+	flags.IntVar(&sessionIdleS, "session-idle-s", 0, "end sessions that are idle for this long, in s; 0: never")
 	flags.BoolVar(&o.watchStdin, "watch-stdin", false, "stop when stdin ends")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	for name, n := range map[string]int{"vms": o.vms, "pods": o.pods, "datastores": o.datastores, "clone-ms": cloneMS, "tools-ms": toolsMS, "latency-ms": latencyMS} {
+	for name, n := range map[string]int{"vms": o.vms, "pods": o.pods, "datastores": o.datastores, "clone-ms": cloneMS, "tools-ms": toolsMS, "latency-ms": latencyMS,
+		"session-idle-s": sessionIdleS} {
 		if n < 0 {
 			return o, fmt.Errorf("-%s must not be negative", name)
 		}
@@ -107,6 +111,7 @@ func parseOptions(args []string) (options, error) {
 	}
 	o.clone = time.Duration(cloneMS) * time.Millisecond
 	o.tools = time.Duration(toolsMS) * time.Millisecond
+	o.sessionIdle = time.Duration(sessionIdleS) * time.Second
 	o.latency = time.Duration(latencyMS) * time.Millisecond
 	return o, nil
 }

@@ -41,8 +41,14 @@ func (vc *vCenter) override(ctx *simulator.Context, method *simulator.Method) (m
 			c.adopt(vc)
 		}
 	}
+	if ctx.Session != nil {
+		vc.logins.bind(ctx.Session)
+	}
 	if ctx.Session != nil && method.Name == "Logout" {
 		closeCollectors(ctx)
+	}
+	if terminate, ok := method.Body.(*types.TerminateSession); ok {
+		vc.abandonOthers(ctx, terminate.SessionId)
 	}
 	if ctx.Session == nil {
 		return nil, nil

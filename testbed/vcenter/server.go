@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pbm "github.com/vmware/govmomi/pbm/simulator"
@@ -35,6 +36,12 @@ type vCenter struct {
 	hidden     hiddenTasks
 	aside      sync.RWMutex // held while files of others are out of a directory that the simulator removes
 	servers    []*http.Server
+
+	front      *http.Server // what clients reach; restart.go closes it and makes another
+	door       http.Handler
+	secure     *tls.Config
+	starting   atomic.Bool
+	restarting sync.Mutex
 }
 
 // ready is what main prints when both servers listen.
@@ -95,24 +102,25 @@ func (vc *vCenter) serve() (ready, error) {
 	vc.registry().SessionManager().ServiceHostName = host
 	vc.registry().SessionManager().ValidLogin = vc.logins.validSOAP
 
-	secure := tls.NewListener(listener, &tls.Config{
-		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
-	vc.start(secure, vc.frontDoor())
-	vc.start(control, vc.controlAPI())
+	vc.secure = &tls.Config{
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	vc.door = vc.frontDoor()
+	vc.front = vc.start(tls.NewListener(listener, vc.secure), vc.gate(vc.door))
+	vc.servers = append(vc.servers, vc.start(control, vc.controlAPI()))
 	return ready{
 		URL: "https://" + host, Username: vc.opts.username, Password: vc.opts.password,
 		CAFile: caFile, ControlURL: "http://" + control.Addr().String(), Users: vc.opts.users,
 	}, nil
 }
 
-func (vc *vCenter) start(listener net.Listener, handler http.Handler) {
+func (vc *vCenter) start(listener net.Listener, handler http.Handler) *http.Server {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second}
-	vc.servers = append(vc.servers, server)
 	go func() {
 		if err := server.Serve(listener); err != http.ErrServerClosed {
 			log.Fatalf("serving %s: %v", listener.Addr(), err)
 		}
 	}()
+	return server
 }
 
 // frontDoor is everything a client of this vCenter can reach.
@@ -135,6 +143,8 @@ func (vc *vCenter) frontDoor() http.Handler {
 
 // close stops both servers at once, long polls included, and removes the datastores.
 func (vc *vCenter) close() {
+	vc.restarting.Lock() // a restart that is under way first comes up
+	_ = vc.front.Close()
 	for _, server := range vc.servers {
 		_ = server.Close()
 	}

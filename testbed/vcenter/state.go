@@ -7,7 +7,6 @@ import (
 	"sort"
 
 	"github.com/vmware/govmomi/simulator"
-	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -126,15 +125,15 @@ func (vc *vCenter) datastoreFiles() map[string][]string {
 }
 
 func (vc *vCenter) sessions() sessionState {
-	s := sessionState{SOAP: []string{}, REST: vc.logins.restSessions()}
-	for id, name := range vc.logins.soapSessions() {
-		answer, err := methods.SessionIsActive(vc.newContext(), vc.client, &types.SessionIsActive{
-			This: *vc.client.ServiceContent.SessionManager, SessionID: id, UserName: name})
-		if err == nil && answer.Returnval {
-			s.SOAP = append(s.SOAP, name)
+	s := sessionState{SOAP: []string{}, REST: []string{}}
+	for _, group := range vc.sessionGroups() {
+		for range group.Count {
+			if group.Protocol == "soap" {
+				s.SOAP = append(s.SOAP, group.User)
+			} else {
+				s.REST = append(s.REST, group.User)
+			}
 		}
 	}
-	sort.Strings(s.SOAP)
-	sort.Strings(s.REST)
 	return s
 }

@@ -49,23 +49,30 @@ func (vc *vCenter) serveJSONRPC(w http.ResponseWriter, r *http.Request) {
 	c := vc.calls.begin(call{Protocol: "rest", Method: request.operation(), Object: subject(input),
 		User: session.User, OpID: text(request.Params.Context.Application, "opId"), UserAgent: r.UserAgent()})
 	recorder := &recorder{ResponseWriter: w}
-	vc.disturb.delay(request.operation())
-	output, err := vc.answerRPC(&request, input)
-	result := map[string]any{"output": encodeRPC(output)}
 	fault := ""
-	if err != nil {
-		fault = err.kind
-		result = map[string]any{"error": map[string]any{
-			"ERROR": map[string]any{errorPrefix + err.kind: encodeFields(err.fields())}}}
+	defer func() { vc.calls.end(c, recorder.status, fault) }()
+	respond := func(w http.ResponseWriter, output any, err *apiError) {
+		result := map[string]any{"output": encodeRPC(output)}
+		if err != nil {
+			fault = err.kind
+			result = map[string]any{"error": map[string]any{
+				"ERROR": map[string]any{errorPrefix + err.kind: encodeFields(err.fields())}}}
+		}
+		writeJSON(w, map[string]any{"jsonrpc": "2.0", "id": request.ID, "result": result})
 	}
-	writeJSON(recorder, map[string]any{"jsonrpc": "2.0", "id": request.ID, "result": result})
-	vc.calls.end(c, recorder.status, fault)
+	(&exchange{vc: vc, request: r, call: c, answer: recorder,
+		execute: func(w http.ResponseWriter) {
+			output, err := vc.answerRPC(&request, input, r.UserAgent())
+			respond(w, output, err)
+		},
+		fail: func(w http.ResponseWriter, rule *injection) { respond(w, nil, rule.apiError()) },
+	}).run()
 }
 
-func (vc *vCenter) answerRPC(request *rpcRequest, input map[string]any) (any, *apiError) {
+func (vc *vCenter) answerRPC(request *rpcRequest, input map[string]any, agent string) (any, *apiError) {
 	name := request.operation()
 	if name == sessionService+".create" {
-		return vc.createSession(request)
+		return vc.createSession(request, agent)
 	}
 	session, ok := vc.logins.useREST(request.token())
 	if !ok {
@@ -81,13 +88,13 @@ func (vc *vCenter) answerRPC(request *rpcRequest, input map[string]any) (any, *a
 	return vc.invoke(name, input)
 }
 
-func (vc *vCenter) createSession(request *rpcRequest) (any, *apiError) {
+func (vc *vCenter) createSession(request *rpcRequest, agent string) (any, *apiError) {
 	security := request.Params.Context.Security
 	name := text(security, "userName")
 	if text(security, "schemeId") != schemePassword || !vc.logins.valid(name, text(security, "password")) {
 		return nil, unauthenticated()
 	}
-	return secret(vc.logins.openREST(name)), nil
+	return secret(vc.logins.openREST(name, agent)), nil
 }
 
 // subject is what a call is about, for the log.

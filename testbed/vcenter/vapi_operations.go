@@ -1,8 +1,6 @@
 package main
 
 import (
-	"net/http"
-
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -281,19 +279,11 @@ func listAttachableTags(vc *vCenter, input map[string]any) (any, *apiError) {
 
 // invoke answers an operation for somebody who is logged in.
 func (vc *vCenter) invoke(name string, input map[string]any) (any, *apiError) {
-	if fault := vc.disturb.take(name); fault != "" {
-		return nil, injectedError(fault)
-	}
 	run, ok := operations[name]
 	if !ok {
 		return nil, operationNotFound(name)
 	}
 	return run(vc, input)
-}
-
-// injectedError takes the name of a vAPI error, such as service_unavailable.
-func injectedError(name string) *apiError {
-	return &apiError{kind: name, status: http.StatusInternalServerError, message: "injected"}
 }
 
 func sessionInfo(s restSession) structure {

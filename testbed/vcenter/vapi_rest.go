@@ -17,19 +17,26 @@ func (vc *vCenter) serveREST(w http.ResponseWriter, r *http.Request) {
 	c := vc.calls.begin(call{Protocol: "rest", Method: name, Object: subject(input), User: session.User,
 		OpID: r.Header.Get("X-Request-ID"), UserAgent: r.UserAgent()})
 	recorder := &recorder{ResponseWriter: w}
-	vc.disturb.delay(name)
-	output, status, err := vc.answerREST(r, name, input, session, loggedIn)
 	fault := ""
-	if err != nil {
-		fault, status = err.kind, err.status
-		output = structure{"", err.fields()}
+	defer func() { vc.calls.end(c, recorder.status, fault) }()
+	respond := func(w http.ResponseWriter, output any, status int, err *apiError) {
+		if err != nil {
+			fault, status = err.kind, err.status
+			output = structure{"", err.fields()}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		if status != http.StatusNoContent {
+			_ = json.NewEncoder(w).Encode(encodeREST(output))
+		}
 	}
-	recorder.Header().Set("Content-Type", "application/json")
-	recorder.WriteHeader(status)
-	if status != http.StatusNoContent {
-		_ = json.NewEncoder(recorder).Encode(encodeREST(output))
-	}
-	vc.calls.end(c, status, fault)
+	(&exchange{vc: vc, request: r, call: c, answer: recorder,
+		execute: func(w http.ResponseWriter) {
+			output, status, err := vc.answerREST(r, name, input, session, loggedIn)
+			respond(w, output, status, err)
+		},
+		fail: func(w http.ResponseWriter, rule *injection) { respond(w, nil, 0, rule.apiError()) },
+	}).run()
 }
 
 func (vc *vCenter) answerREST(
@@ -40,7 +47,7 @@ func (vc *vCenter) answerREST(
 		if !vc.logins.valid(user, password) {
 			return nil, 0, unauthenticated()
 		}
-		return secret(vc.logins.openREST(user)), http.StatusCreated, nil
+		return secret(vc.logins.openREST(user, r.UserAgent())), http.StatusCreated, nil
 	}
 	if !loggedIn {
 		return nil, 0, unauthenticated()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 )
 
 // The values of the Automation API (vAPI) between its two wire forms. Plain Go values stand for themselves; these
@@ -42,6 +43,36 @@ func unauthenticated() *apiError {
 
 func operationNotFound(name string) *apiError {
 	return &apiError{"operation_not_found", http.StatusNotFound, "operation " + name + " was not found"}
+}
+
+// apiErrors are the errors that an operation may be told to end with, and the statuses of their REST forms.
+var apiErrors = []string{"already_exists", "already_in_desired_state", "concurrent_change", "error",
+	"feature_in_use", "internal_server_error", "invalid_argument", "not_allowed_in_current_state", "not_found",
+	"resource_busy", "resource_inaccessible", "service_unavailable", "timed_out", "unable_to_allocate_resource",
+	"unauthenticated", "unauthorized", "unsupported"}
+
+var apiStatuses = map[string]int{
+	"concurrent_change":     http.StatusConflict,
+	"error":                 http.StatusInternalServerError,
+	"internal_server_error": http.StatusInternalServerError,
+	"not_found":             http.StatusNotFound,
+	"service_unavailable":   http.StatusServiceUnavailable,
+	"timed_out":             http.StatusGatewayTimeout,
+	"unauthenticated":       http.StatusUnauthorized,
+	"unauthorized":          http.StatusForbidden,
+}
+
+// apiError is the error that a rule asks for.
+func (i *injection) apiError() *apiError {
+	kind := i.Fault
+	if !slices.Contains(apiErrors, kind) {
+		kind = "error" // a rule for all methods, with a fault of another protocol
+	}
+	status, ok := apiStatuses[kind]
+	if !ok {
+		status = http.StatusBadRequest
+	}
+	return &apiError{kind: kind, status: status, message: i.text()}
 }
 
 func (e *apiError) fields() map[string]any {
