@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+WAITS = (0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
+"""Seconds, as clones that wait for clones take them."""
 
 
 class Metrics:
-    """All metrics of one operator. It fills the ports of queue and engine, and that of the vSphere layer."""
+    """All metrics of one operator. It fills the ports of queue, engine and admission, and that of the vSphere layer."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -23,6 +27,20 @@ class Metrics:
         self._waits = self._histogram("workqueue_queue_duration_seconds", "Time a key waited", "kind")
         self._calls = self._counter("vcenter_calls_total", "Calls to a vCenter", "vcenter", "api", "outcome")
         self._call_time = self._histogram("vcenter_call_seconds", "Time of a call to a vCenter", "api")
+        self._tokens = self._gauge(
+            "vsphere_operator_admission_tokens_in_use", "Operations that hold a token", "scope", "pool"
+        )
+        self._waiting = self._gauge(
+            "vsphere_operator_admission_waiting", "Operations that wait for a token", "scope", "pool"
+        )
+        self._token_waits = self._histogram(
+            "vsphere_operator_admission_wait_seconds",
+            "Time an operation waited for its token",
+            "scope",
+            "pool",
+            "priority",
+            buckets=WAITS,
+        )
         self._leading = self._gauge("leader_election_master_status", "1 while this process leads")
         self._objects = self._gauge("store_objects", "Objects in the store", "kind")
         self._missed = self._counter(
@@ -58,6 +76,15 @@ class Metrics:
         self._calls.labels(vcenter, api, outcome).inc()
         self._call_time.labels(api).observe(seconds)
 
+    def admission_in_use(self, scope: str, pool: str, tokens: int) -> None:
+        self._tokens.labels(scope, pool).set(tokens)
+
+    def admission_waiting(self, scope: str, pool: str, requests: int) -> None:
+        self._waiting.labels(scope, pool).set(requests)
+
+    def admission_waited(self, scope: str, pool: str, priority: str, seconds: float) -> None:
+        self._token_waits.labels(scope, pool, priority).observe(seconds)
+
     def leading(self, leads: bool) -> None:
         self._leading.set(1 if leads else 0)
 
@@ -83,5 +110,5 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(name, text, labels, registry=self.registry, buckets=SECONDS)
+    def _histogram(self, name: str, text: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)

@@ -40,6 +40,9 @@ async def test_metrics_carry_what_was_counted() -> None:
     metrics.queue_depth(3)
     metrics.observe_call(vcenter="vc.example.com", api="soap", outcome="ok", seconds=0.2)
     metrics.missed("Secret", 1)
+    metrics.admission_in_use("vc.example.com", "provisioning", 20)
+    metrics.admission_waiting("vc.example.com", "provisioning", 80)
+    metrics.admission_waited("vc.example.com", "provisioning", "create", 400)
     health = Health(metrics, live=lambda: None, ready=lambda: None)
     port = await health.start(0, "127.0.0.1")
     try:
@@ -50,6 +53,12 @@ async def test_metrics_carry_what_was_counted() -> None:
     assert "workqueue_depth 3.0" in text
     assert 'api="soap"' in text
     assert 'watch_missed_changes_total{kind="Secret"} 1.0' in text
+    labels = 'pool="provisioning",scope="vc.example.com"'
+    assert f"vsphere_operator_admission_tokens_in_use{{{labels}}} 20.0" in text
+    assert f"vsphere_operator_admission_waiting{{{labels}}} 80.0" in text
+    waits = 'pool="provisioning",priority="create",scope="vc.example.com"'
+    assert f'vsphere_operator_admission_wait_seconds_bucket{{le="300.0",{waits}}} 0.0' in text
+    assert f'vsphere_operator_admission_wait_seconds_bucket{{le="900.0",{waits}}} 1.0' in text
 
 
 async def test_a_taken_port_is_an_os_error() -> None:
