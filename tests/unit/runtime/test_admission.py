@@ -237,6 +237,13 @@ def test_another_request_replaces_the_one_before() -> None:
     assert (world.admission.in_use(CLONES), world.admission.in_use(POWER)) == (0, 2)
 
 
+def test_who_wants_something_else_gives_back_also_where_it_has_to_wait_for_that() -> None:
+    world = World()
+    world.asks(a_request("x", pool=POWER), a_request("a"), a_request("b"))
+    assert not world.admission.ask(a_request("a", pool=POWER))
+    assert world.woken == [an_owner("b")]
+
+
 def test_who_waits_for_another_place_now_keeps_its_age() -> None:
     world = World()
     one, two = Place("one", 1), Place("two", 1)
