@@ -27,6 +27,10 @@ from testbed.processes import Child, Janitor, ProcessError, start, wait_until
 BASE_MANIFESTS = SOURCES.parent / "deploy" / "base"
 OPERATOR = "vsphere-operator"  # the namespace, and the ServiceAccount in it
 _PORT_TAKEN = "address already in use"
+_NUMBERS = (
+    "vms", "hosts", "datastores", "datastore_gb", "clusters", "pods", "clone_ms", "tools_ms", "latency_ms",
+    "session_idle_s",
+)  # fmt: skip
 _START_SECONDS = 120.0  # on an idle machine it takes 3
 
 
@@ -37,6 +41,8 @@ class Options:
     vms: int | None = None
     hosts: int | None = None
     datastores: int | None = None
+    datastore_gb: int | None = None
+    clusters: int | None = None
     pods: int | None = None
     clone_ms: int | None = None
     tools_ms: int | None = None
@@ -49,16 +55,7 @@ class Options:
     def flags(self) -> list[str]:
         """Return these options as command line flags, which `up` and the double share."""
         flags: list[str] = []
-        for name in (
-            "vms",
-            "hosts",
-            "datastores",
-            "pods",
-            "clone_ms",
-            "tools_ms",
-            "latency_ms",
-            "session_idle_s",
-        ):
+        for name in _NUMBERS:
             value = getattr(self, name)
             if value is not None:
                 flags.append(f"--{name.replace('_', '-')}={value}")

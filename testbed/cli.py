@@ -69,8 +69,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_size_flags(up: argparse.ArgumentParser) -> None:
     sizes = {
         "vms": (0, "VMs in the cluster's pool, and as many on the standalone host (default 2)"),
-        "hosts": (1, "hosts in the compute cluster DC0_C0 (default 3)"),
+        "hosts": (1, "hosts in each compute cluster (default 3)"),
+        "clusters": (1, "compute clusters DC0_C0, … (default 1)"),
         "datastores": (1, "datastores LocalDS_0, … (default 1, with --pods one more and two more for each)"),
+        "datastore-gb": (1, "capacity of each datastore, in GB (default 4096)"),
         "pods": (0, "datastore clusters DC0_POD0, …, which share all datastores but the first (default 0)"),
         "clone-ms": (0, "how long a clone takes, in ms (default 200)"),
         "tools-ms": (0, "time from power-on until VMware Tools report, in ms (default 300)"),
@@ -120,6 +122,8 @@ def _up(options: argparse.Namespace) -> int:
         vms=options.vms,
         hosts=options.hosts,
         datastores=options.datastores,
+        datastore_gb=options.datastore_gb,
+        clusters=options.clusters,
         pods=options.pods,
         clone_ms=options.clone_ms,
         tools_ms=options.tools_ms,

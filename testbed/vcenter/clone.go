@@ -115,6 +115,9 @@ func (c *cloning) check(ctx *simulator.Context) types.BaseMethodFault {
 	if c.req.Spec.Snapshot == nil && location.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking) {
 		return &types.InvalidArgument{InvalidProperty: "spec.snapshot"}
 	}
+	if fault := c.vc.checkDatastore(location); fault != nil {
+		return fault
+	}
 	if fault := c.checkSpace(ctx); fault != nil {
 		return fault
 	}
@@ -201,7 +204,7 @@ func (c *cloning) bareRequest() *types.CloneVM_Task {
 	}
 	req.Spec.Config = spec
 	if req.Spec.Location.Host == nil && req.Spec.Location.Pool != nil {
-		req.Spec.Location.Host = c.vc.hostOf(*req.Spec.Location.Pool)
+		req.Spec.Location.Host = c.vc.hostOf(*req.Spec.Location.Pool, req.Spec.Location.Datastore)
 	}
 	return &req
 }
@@ -215,18 +218,14 @@ func (vc *vCenter) instanceUUIDTaken(id string) bool {
 	})
 }
 
-// hostOf picks a host that runs VMs of a pool: the simulator takes the template's, whatever the pool.
-func (vc *vCenter) hostOf(pool types.ManagedObjectReference) *types.ManagedObjectReference {
-	owner, ok := vc.registry().Get(pool).(*simulator.ResourcePool)
-	if !ok {
-		return nil
-	}
-	var hosts []types.ManagedObjectReference
-	switch compute := vc.registry().Get(owner.Owner).(type) {
-	case *simulator.ClusterComputeResource:
-		hosts = compute.Host
-	case *mo.ComputeResource:
-		hosts = compute.Host
+// hostOf picks a host that runs VMs of a pool and mounts the datastore: the simulator takes the template's, whatever
+// the pool.
+func (vc *vCenter) hostOf(pool types.ManagedObjectReference, datastore *types.ManagedObjectReference) *types.ManagedObjectReference {
+	hosts := vc.targetHosts(&pool, nil)
+	if datastore != nil {
+		if s, ok := vc.storage(*datastore); ok {
+			hosts = s.mountedBy(hosts)
+		}
 	}
 	if len(hosts) == 0 {
 		return nil

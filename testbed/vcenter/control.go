@@ -24,6 +24,7 @@ func (vc *vCenter) controlAPI() http.Handler {
 	mux.HandleFunc("POST /restart", vc.postRestart)
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.sessionGroups()) })
 	mux.HandleFunc("POST /session-idle", vc.postSessionIdle)
+	vc.storageControls(mux)
 	return mux
 }
 

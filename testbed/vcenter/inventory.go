@@ -18,7 +18,6 @@ const (
 	version           = "8.0.3"
 	apiVersion        = "8.0.3.0"
 	build             = "24322831"
-	datastoreCapacity = 4 * int64(units.TB)
 	userClusterFolder = "kubernetes"
 )
 
@@ -26,6 +25,7 @@ const (
 // for user clusters, templates, and datastore clusters with datastores in them.
 func (vc *vCenter) createInventory() error {
 	model := simulator.VPX()
+	model.Cluster = vc.opts.clusters
 	model.ClusterHost = vc.opts.hosts
 	model.Machine = 0 // see createWorkloads
 	model.Datastore = vc.opts.datastores
@@ -95,7 +95,8 @@ func (vc *vCenter) sizeDatastores() {
 		datastore := entity.(*simulator.Datastore)
 		ctx.AutoUpdate(datastore, func() {
 			used := datastore.Summary.Capacity - datastore.Summary.FreeSpace
-			datastore.Summary.Capacity = datastoreCapacity * (1 + 2*used/datastoreCapacity) // never more than half full
+			capacity := int64(vc.opts.datastoreGB) * units.GB
+			datastore.Summary.Capacity = capacity * (1 + 2*used/capacity) // never more than half full
 			datastore.Summary.FreeSpace = datastore.Summary.Capacity - used
 			datastore.Summary.MultipleHostAccess = types.NewBool(true)
 			datastore.Summary.Type = string(types.HostFileSystemVolumeFileSystemTypeVMFS)

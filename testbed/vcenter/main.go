@@ -51,6 +51,9 @@ type options struct {
 
 	payload     bool
 	taskHistory time.Duration
+
+	datastoreGB int
+	clusters    int
 }
 
 // userFlags collects repeated -user name:password flags.
@@ -86,6 +89,8 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.hosts, "hosts", 3, "hosts in the cluster DC0_C0")
 	flags.IntVar(&o.vms, "vms", 2, "virtual machines in the cluster's pool (and as many on the standalone host)")
 	flags.IntVar(&o.datastores, "datastores", 0, "datastores (LocalDS_0, …), each on every host; default: 1, and 2 more for each pod")
+	flags.IntVar(&o.datastoreGB, "datastore-gb", 4096, "capacity of each datastore, in GB")
+	flags.IntVar(&o.clusters, "clusters", 1, "compute clusters (DC0_C0, …), each with that many hosts")
 	flags.IntVar(&o.pods, "pods", 0, "datastore clusters (DC0_POD0, …); the datastores after the first are spread over them")
 	flags.IntVar(&cloneMS, "clone-ms", 200, "duration of a clone, in ms")
 	flags.IntVar(&toolsMS, "tools-ms", 300, "time from power-on until VMware Tools report, in ms")
@@ -103,8 +108,8 @@ func parseOptions(args []string) (options, error) {
 			return o, fmt.Errorf("-%s must not be negative", name)
 		}
 	}
-	if o.hosts < 1 {
-		return o, fmt.Errorf("-hosts must be at least 1")
+	if o.hosts < 1 || o.clusters < 1 || o.datastoreGB < 1 {
+		return o, fmt.Errorf("-hosts, -clusters and -datastore-gb must be at least 1")
 	}
 	if o.datastores == 0 {
 		o.datastores = 1 + 2*o.pods

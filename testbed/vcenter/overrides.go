@@ -28,6 +28,10 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"CancelTask":               overrideTask,
 	"FindByUuid":               overrideSearchIndex,
 	"FindAllByUuid":            overrideSearchIndex,
+
+	"RecommendDatastores":                overrideStorageDRS,
+	"ApplyStorageDrsRecommendation_Task": overrideStorageDRS,
+	"CancelStorageDrsRecommendation":     overrideStorageDRS,
 }
 
 var overrideCount atomic.Int64

@@ -42,6 +42,9 @@ type vCenter struct {
 	secure     *tls.Config
 	starting   atomic.Bool
 	restarting sync.Mutex
+
+	recommendations recommendations
+	stopped         chan struct{} // closed when the servers end
 }
 
 // ready is what main prints when both servers listen.
@@ -66,6 +69,9 @@ func newVCenter(opts options) (*vCenter, error) {
 		incomplete: newIncomplete(),
 		durations:  newDurations(opts.clone),
 		finished:   newFinishedTasks(opts.taskHistory),
+		stopped:    make(chan struct{}),
+
+		recommendations: recommendations{keyTime: defaultKeyTime},
 	}
 	if err := vc.createInventory(); err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
@@ -107,6 +113,7 @@ func (vc *vCenter) serve() (ready, error) {
 	vc.door = vc.frontDoor()
 	vc.front = vc.start(tls.NewListener(listener, vc.secure), vc.gate(vc.door))
 	vc.servers = append(vc.servers, vc.start(control, vc.controlAPI()))
+	go vc.refreshStorage(vc.stopped)
 	return ready{
 		URL: "https://" + host, Username: vc.opts.username, Password: vc.opts.password,
 		CAFile: caFile, ControlURL: "http://" + control.Addr().String(), Users: vc.opts.users,
@@ -145,6 +152,7 @@ func (vc *vCenter) frontDoor() http.Handler {
 func (vc *vCenter) close() {
 	vc.restarting.Lock() // a restart that is under way first comes up
 	_ = vc.front.Close()
+	close(vc.stopped)
 	for _, server := range vc.servers {
 		_ = server.Close()
 	}

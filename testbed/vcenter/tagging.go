@@ -260,15 +260,30 @@ func (s *tagStore) attach(tagID string, object objectID) *apiError {
 	if !c.accepts(object.Type) {
 		return invalidArgument("tags of category " + c.Name + " cannot be attached to " + object.Type)
 	}
-	if c.Cardinality == "SINGLE" {
-		for other, objects := range s.attached {
-			if other != tagID && objects[object] && s.tags[other].CategoryID == t.CategoryID {
-				return invalidArgument("category " + c.Name + " allows one tag on an object only")
-			}
-		}
+	if c.Cardinality == "SINGLE" && s.hasOther(*t, object) {
+		return invalidArgument("category " + c.Name + " allows one tag on an object only")
 	}
 	s.attached[tagID][object] = true
 	return nil
+}
+
+// hasOther says whether another tag of the same category is on an object. The caller holds mu.
+func (s *tagStore) hasOther(t tag, object objectID) bool {
+	for other, objects := range s.attached {
+		if other != t.ID && objects[object] && s.tags[other].CategoryID == t.CategoryID {
+			return true
+		}
+	}
+	return false
+}
+
+// attachable says whether a tag could still be attached. The caller holds mu.
+func (s *tagStore) attachable(t tag, object objectID) bool {
+	c, ok := s.categories[t.CategoryID]
+	if !ok || !c.accepts(object.Type) || s.attached[t.ID][object] {
+		return false
+	}
+	return c.Cardinality != "SINGLE" || !s.hasOther(t, object)
 }
 
 func (c *category) accepts(kind string) bool {

@@ -57,7 +57,7 @@ var flatcarProperties = []types.VAppPropertyInfo{
 }
 
 func (vc *vCenter) createTemplates(ctx context.Context, folder *object.Folder) error {
-	cluster := vc.registry().Any("ClusterComputeResource").(*simulator.ClusterComputeResource)
+	cluster := vc.byName("ClusterComputeResource")["DC0_C0"].(*simulator.ClusterComputeResource)
 	pool := object.NewResourcePool(vc.client, *cluster.ResourcePool)
 	for _, t := range templates {
 		task, err := folder.CreateVM(ctx, t.spec(), pool, nil)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -13,6 +15,7 @@ const (
 	associationService = "com.vmware.cis.tagging.tag_association"
 	sessionService     = "com.vmware.cis.session"
 	dynamicID          = "com.vmware.vapi.std.dynamic_ID"
+	largestBatch       = 2000
 )
 
 // operations are what this double knows of the Automation API, beside the session.
@@ -218,14 +221,27 @@ func multipleObjects(do change) operation {
 		if _, err := vc.tags.tag(id); err != nil {
 			return nil, err
 		}
+		objects, err := batchOf(input)
+		if err != nil {
+			return nil, err
+		}
 		var problems []*apiError
-		for _, object := range objectsOf(input) {
+		for _, object := range objects {
 			if err := do(vc, id, object); err != nil {
 				problems = append(problems, err)
 			}
 		}
 		return batchResult(problems), nil
 	}
+}
+
+// batchOf returns a batch's objects, unless there are more than a vCenter takes in one call.
+func batchOf(input map[string]any) ([]objectID, *apiError) {
+	objects := objectsOf(input)
+	if len(objects) > largestBatch {
+		return nil, invalidArgument(fmt.Sprintf("%d objects are more than %d", len(objects), largestBatch))
+	}
+	return objects, nil
 }
 
 func batchResult(problems []*apiError) structure {
@@ -261,8 +277,12 @@ func listAttachedTags(vc *vCenter, input map[string]any) (any, *apiError) {
 }
 
 func listAttachedTagsOnObjects(vc *vCenter, input map[string]any) (any, *apiError) {
+	objects, err := batchOf(input)
+	if err != nil {
+		return nil, err
+	}
 	list := []any{}
-	for _, object := range objectsOf(input) {
+	for _, object := range objects {
 		list = append(list, structure{associationService + ".object_to_tags", map[string]any{
 			"object_id": object.value(), "tag_ids": vc.tags.tagsOf(object)}})
 	}
@@ -270,10 +290,9 @@ func listAttachedTagsOnObjects(vc *vCenter, input map[string]any) (any, *apiErro
 }
 
 func listAttachableTags(vc *vCenter, input map[string]any) (any, *apiError) {
-	kind := objectOf(input["object_id"]).Type
+	object := objectOf(input["object_id"])
 	return vc.tags.tagIDs(func(t tag) bool {
-		c, ok := vc.tags.categories[t.CategoryID]
-		return ok && c.accepts(kind)
+		return vc.tags.attachable(t, object)
 	}), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -48,7 +49,7 @@ func (vc *vCenter) createWorkloads(ctx context.Context) error {
 		pool := entity.(*simulator.ResourcePool)
 		prefix := "DC0_H0"
 		if pool.Owner.Type == "ClusterComputeResource" {
-			prefix = "DC0_C0_RP0"
+			prefix = vc.registry().Get(pool.Owner).(mo.Entity).Entity().Name + "_RP0"
 		}
 		for i := range vc.opts.vms {
 			jobs <- job{fmt.Sprintf("%s_VM%d", prefix, i), pool.Self}
