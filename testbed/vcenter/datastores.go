@@ -115,10 +115,11 @@ func (vc *vCenter) refreshStorage(stop <-chan struct{}) {
 		}
 		for _, entity := range vc.registry().All("Datastore") {
 			s, ok := vc.storage(entity.Reference())
-			if !ok || told[s.ref] == s.free {
+			before, known := told[s.ref]
+			told[s.ref] = s.free
+			if !ok || !known || before == s.free {
 				continue
 			}
-			told[s.ref] = s.free
 			vc.registry().AtomicUpdate(vc.newContext(), entity,
 				[]types.PropertyChange{{Name: "summary.freeSpace", Val: s.free}})
 		}
