@@ -88,6 +88,8 @@ class TaskWatch(Protocol):
     def unsubscribe(self, ref: TaskRef) -> None: ...
 
 
+_DESTROY = "VirtualMachine.destroy"
+
 _MOST_FOLLOWED = 10_000
 GRACE_SECONDS = 2.0
 """How long a task may take to show among the recent ones before vCenter is asked for it by itself."""
@@ -106,8 +108,11 @@ class Tasks:
         *,
         notify: Callable[[Sequence[Change]], None],
         later: Callable[[float, Callable[[], None]], object],
+        destroying: Callable[[MoRef, bool], None] = lambda _moref, _failed: None,
     ) -> None:
+        """`destroying(moref, failed)` hears which VMs followed tasks destroy, or could not."""
         self._watch = watch
+        self._destroying = destroying
         self._notify = notify
         self._later = later
         self._followed: dict[TaskRef, _Followed] = {}
@@ -199,6 +204,8 @@ class Tasks:
             entry = self._followed.get(ref)
             if entry is None or isinstance(entry.state, Succeeded | Failed):
                 continue
+            if task is not None and task.entity is not None and task.description_id == _DESTROY:
+                self._destroying(task.entity, task.state == "error")
             state = Forgotten() if task is None else self._judge(ref, entry, task)
             if state == entry.state:
                 continue

@@ -93,7 +93,7 @@ class VCenter:
         self._automation = Automation(endpoint, credentials, user_agent=user_agent, gate=gate)
         self._calls = Calls(self._session, self._automation, metrics)
         self._watch = Watch(self._session, self, self._loop)
-        self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later)
+        self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls)
@@ -121,6 +121,15 @@ class VCenter:
     def unsubscribe(self, ref: MoRef) -> None:
         self._calls.background(lambda: self._watch.unfollow(ref))
 
+    def _destroying(self, moref: MoRef, failed: bool) -> None:
+        """A followed task destroys a VM: an earlier process may have started it."""
+        if failed:
+            self.inventory.expect_no_more(moref)
+        else:
+            self.inventory.expect_gone(moref)
+        if self._seen is None:
+            self._emit(self.inventory.settle())
+
     # The watch tells (on the event loop)
 
     def begin(self, about: About, root: MoRef) -> None:
@@ -135,6 +144,9 @@ class VCenter:
         if self._seen is not None:
             self._seen.update(moref for moref, entity in updates if entity is not None)
         self._emit(self.inventory.apply(updates))
+        # A full read is judged as a whole, at its end.
+        if self._seen is None:
+            self._emit(self.inventory.settle())
 
     def recent_tasks(self, updates: Sequence[TaskUpdate]) -> None:
         self._emit(self.tasks.apply_recent(updates))
@@ -152,7 +164,13 @@ class VCenter:
             self._emit(self.inventory.apply([(moref, None) for moref in gone[start : start + _SWEEP]]))
         self.tasks.caught_up()
         self.inventory.synced = True
-        self._emit([Change("state")])
+        self._emit([*self.inventory.settle(), Change("state")])
+
+    def accept_losses(self, doubt_id: str) -> bool:
+        """A person confirms that the VMs in doubt are gone; False if `inventory.doubt` has another id by now."""
+        changes = self.inventory.accept_losses(doubt_id)
+        self._emit(changes)
+        return bool(changes)
 
     def failed(self, fault: Fault) -> None:
         self.inventory.synced = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vsphere_operator.vsphere import absence, clone_spec, morefs, placement
-from vsphere_operator.vsphere.answers import Answer, Unknown
+from vsphere_operator.vsphere.answers import Absent, Answer, Unknown
 from vsphere_operator.vsphere.calls import Calls, answer, properties
 from vsphere_operator.vsphere.clone_spec import CloneRequest, NetworkRef
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, invalid
@@ -56,15 +56,17 @@ class VirtualMachines:
 
         `moref` is the recorded one, if any; `folder` the one that it would lie in, whose read right is part of
         the proof. Where no folder is known, or it is gone, those of all datacenters that are read stand for it. At
-        most three calls while the folder is there. Never raises `VSphereError`.
+        most three calls while the folder is there. Never `Absent` while the inventory is in doubt. Never raises
+        `VSphereError`.
         """
         first = await self._prove(
             moref, instance_uuid, [folder] if folder is not None else self._roots(), op_id
         )
         fault = first.fault if isinstance(first, Unknown) else None
         if fault is not None and fault.kind == "ManagedObjectNotFound" and fault.object == folder:
-            return await self._prove(moref, instance_uuid, self._roots(), op_id)
-        return first
+            first = await self._prove(moref, instance_uuid, self._roots(), op_id)
+        doubt = self._inventory.doubt
+        return Unknown(doubt.why) if isinstance(first, Absent) and doubt is not None else first
 
     async def _prove(
         self, moref: MoRef | None, instance_uuid: str, folders: list[MoRef], op_id: str
@@ -160,8 +162,18 @@ class VirtualMachines:
         return await self._task(lambda _: self._object(moref).PowerOffVM_Task(), op_id)
 
     async def destroy(self, moref: MoRef, *, op_id: str) -> TaskRef:
-        """Delete the VM *with every disk that is attached*: detach what is not its own first."""
-        return await self._task(lambda _: self._object(moref).Destroy_Task(), op_id)
+        """Delete the VM *with every disk that is attached*: detach what is not its own first.
+
+        Announced to the inventory, for which the VM's going is then no loss.
+        """
+        self._inventory.expect_gone(moref)
+        try:
+            return await self._task(lambda _: self._object(moref).Destroy_Task(), op_id)
+        except VSphereError as error:
+            # Without an answer it may be on its way all the same.
+            if error.fault.fault_class is not FaultClass.UNREACHABLE:
+                self._inventory.expect_no_more(moref)
+            raise
 
     async def answer_question(self, moref: MoRef, question_id: str, choice: str, *, op_id: str) -> None:
         """Answer the question that the VM asks now; a `CONFLICT` if it asks nothing or something else."""

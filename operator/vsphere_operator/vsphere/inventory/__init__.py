@@ -1,5 +1,6 @@
 """vCenter's inventory as an in-memory copy: read on the event loop, kept by one watching thread a vCenter."""
 
+from vsphere_operator.vsphere.inventory.brake import Doubt
 from vsphere_operator.vsphere.inventory.entities import (
     Change,
     ComputeCluster,
@@ -26,6 +27,7 @@ __all__ = [
     "Datastore",
     "DistributedPortgroup",
     "DistributedSwitch",
+    "Doubt",
     "Entity",
     "Folder",
     "GuestNic",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.inventory import paths
+from vsphere_operator.vsphere.inventory.brake import Brake, Doubt
 from vsphere_operator.vsphere.inventory.entities import (
     Change,
     ComputeCluster,
@@ -51,7 +54,7 @@ _DEPTH = 64
 class Inventory:
     """What this user can see in one vCenter. Absence here is *not seen*, no proof."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.synced = False
         """True from the end of the first full read until the connection is lost."""
         self.seen_at: float | None = None
@@ -61,7 +64,8 @@ class Inventory:
         self._children: dict[MoRef, dict[MoRef, None]] = {}
         self._by_name: dict[str, dict[MoRef, None]] = {}
         self._by_instance_uuid: dict[str, dict[MoRef, None]] = {}
-        self._unreadable: set[MoRef] = set()
+        self._clock = clock
+        self._brake = Brake()
 
     # Reading
 
@@ -266,15 +270,53 @@ class Inventory:
         found = (self._entities[m] for m in self._by_instance_uuid.get(uuid.lower(), ()))
         return [e for e in found if isinstance(e, VmEntity)]
 
+    # Losses
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Set while too many of our VMs seem gone at once: then a VM that is not here is not *not there*."""
+        return self._brake.doubt
+
+    @property
+    def missing_vms(self) -> list[VmEntity]:
+        """The VMs in doubt as they were last seen, with their MoRefs, UUIDs and folders."""
+        return self._brake.lost
+
+    def missing(self, reference: str) -> Unknown | None:
+        """Why nothing follows from this VM's not being here, if it is in doubt; by MoRef or instanceUuid."""
+        doubt = self._brake.doubt
+        if doubt is None:
+            return None
+        found = (vm for vm in self._brake.lost if reference == vm.moref or _same(vm.instance_uuid, reference))
+        return Unknown(doubt.why) if next(found, None) is not None else None
+
+    def missing_in(self, folder: MoRef) -> Unknown | None:
+        """Why nothing follows from what `children` shows of a folder, if VMs in doubt were in it."""
+        doubt = self._brake.doubt
+        if doubt is None or all(vm.parent != folder for vm in self._brake.lost):
+            return None
+        return Unknown(doubt.why)
+
+    def expect_gone(self, moref: MoRef) -> None:
+        """Announce a Destroy of ours, so that the VM's going counts for no loss."""
+        self._brake.expect_gone(moref, self._clock())
+
+    def expect_no_more(self, moref: MoRef) -> None:
+        """Take an announcement back: the Destroy failed."""
+        self._brake.expect_no_more(moref)
+
     # Writing, by the watch only
 
     def apply(self, updates: Sequence[tuple[MoRef, Entity | None]]) -> list[Change]:
         """Take over what the watch decoded; `None`: it left. Returns what really changed."""
         changes: list[Change] = []
+        now = self._clock()
         for moref, new in updates:
             old = self._entities.get(moref)
             if old == new:
                 continue
+            if isinstance(old, VmEntity) or isinstance(new, VmEntity):
+                self._brake.update(moref, cast("VmEntity | None", old), cast("VmEntity | None", new), now)
             if old is not None:
                 self._unindex(old)
             if new is not None:
@@ -285,6 +327,27 @@ class Inventory:
                 del self._entities[moref]
                 changes.append(Change("left", moref, old, None))
         return changes
+
+    def settle(self) -> list[Change]:
+        """After updates that belong together: judge the losses. Returns the doubt's begin, growth or end.
+
+        With its end those VMs are told as left again whose loss is to be believed now.
+        """
+        before = self.doubt
+        believed = self._brake.settle(
+            self._clock(), datetime.now(UTC), lambda uuid: bool(self.vms_by_instance_uuid(uuid))
+        )
+        return self._losses(before, believed)
+
+    def accept_losses(self, doubt_id: str) -> list[Change]:
+        """A person confirmed a loss; nothing if there is no doubt of that id."""
+        before = self.doubt
+        return self._losses(before, self._brake.accept(doubt_id))
+
+    def _losses(self, before: Doubt | None, believed: list[VmEntity]) -> list[Change]:
+        if (self.doubt and self.doubt.id) == (before and before.id):
+            return []
+        return [Change("state"), *(Change("left", vm.moref, vm, None) for vm in believed)]
 
     def morefs(self) -> list[MoRef]:
         return list(self._entities)
@@ -312,6 +375,10 @@ def _kind(kind: Kind) -> type[Entity]:
     if kind not in _KINDS:
         raise ValueError(f"unknown kind of inventory object: {kind}")
     return _KINDS[kind]
+
+
+def _same(uuid: str | None, other: str) -> bool:
+    return uuid is not None and uuid.lower() == other.lower()
 
 
 def _discard(index: dict[Any, dict[MoRef, None]], key: Any, moref: MoRef) -> None:
