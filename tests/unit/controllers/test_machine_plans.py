@@ -23,7 +23,8 @@ from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
 from vsphere_operator.vsphere.vm_details import CdRom, Disk, VmDetails
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-VM, TASK = MoRef("VirtualMachine:vm-1"), "Task:task-1"
+VM, OTHER, TASK = MoRef("VirtualMachine:vm-1"), MoRef("VirtualMachine:vm-99"), "Task:task-1"
+GONE: dict[str, Any] = {"details": Absent("p")}
 ISO_PATH = "[LocalDS_0] worker-1/cloud-init.iso"
 BIOS = "4200aaaa-0000-4000-8000-000000000001"
 DETAILS = a_vm(VM, "worker-1", VM_FOLDER, bios_uuid=BIOS)
@@ -100,7 +101,14 @@ CREATE: list[tuple[str, Observed, str]] = [
     ("another vCenter", _seen({"vm": {"moRef": VM, "vCenter": "x"}}), "Block OtherVCenter"),
     ("recorded, off", _seen(RECORDED, vm=ENTITY), "Inspect"),
     ("recorded, not shown", _seen(RECORDED), "Inspect"),
-    ("recorded, gone", _seen(RECORDED, details=Absent("p")), "Fail VMRemoved"),
+    ("recorded, gone", _seen(RECORDED, details=Absent("p")), "ProveAbsence"),
+    ("recorded, proven gone", _seen(RECORDED, **GONE, absence=Absent("p")), "Fail VMRemoved"),
+    ("recorded, perhaps gone", _seen(RECORDED, **GONE, absence=Unknown("w")), "Wait VMUnknown"),
+    ("recorded, somewhere else", _seen(RECORDED, **GONE, absence=Present(OTHER)), "Wait VMUnknown"),
+    ("under another MoRef", _seen(RECORDED, vm=replace(RUNNING, moref=OTHER)), "Inspect"),
+    ("under another MoRef, read", _seen(RECORDED, vm=replace(RUNNING, moref=OTHER), **_read()), "RecordVm"),
+    ("a copy under another MoRef", _seen(RECORDED, vm=replace(RUNNING, moref=OTHER),
+                                         **_read(ownership=NotOurs("copy"))), "Block NotOurs"),
     ("recorded, unreadable", _seen(RECORDED, details=Unknown("w")), "Wait VMUnknown"),
     ("refused lately, off", _seen(RECORDED, vm=ENTITY, setback=(PROBLEM, 1.0)), "Block Busy"),
     ("host away", _seen(RECORDED, vm=replace(RUNNING, connection_state="disconnected")), "Wait HostDisconnected"),
@@ -152,19 +160,22 @@ def _with(*disks: Disk, **fields: Any) -> dict[str, Any]:
     return _read(replace(DETAILS, disks=(*DETAILS.disks, *disks), **fields))
 
 
-FOLDER: dict[str, Any] = {"folder": VM_FOLDER, "folder_visible": False}
 DELETE: list[tuple[str, Observed, str]] = [
-    ("never made", _seen(), "Release"),
-    ("folder not shown", _seen(**FOLDER), "LookForFolder"),
-    ("folder gone", _seen(**FOLDER, folder_there=Absent("p")), "Release"),
-    ("folder there after all", _seen(**FOLDER, folder_there=Present("n")), "Wait VMUnknown"),
-    ("folder unknown", _seen(**FOLDER, folder_there=Unknown("w")), "Wait VMUnknown"),
+    ("never recorded", _seen(), "ProveAbsence"),
+    ("never made", _seen(absence=Absent("p")), "Release"),
+    ("made and not shown", _seen(absence=Present(VM)), "Wait VMUnknown"),
+    ("perhaps made", _seen(absence=Unknown("w")), "Wait VMUnknown"),
     ("another vCenter", _seen({"vm": {"moRef": VM, "vCenter": "x"}}), "Block OtherVCenter"),
     ("refused lately", _seen(KNOWN, setback=(PROBLEM, 1.0)), "Block Busy"),
     ("recorded", _seen(KNOWN), "Inspect"),
     ("found by its UUID", _seen(vm=ENTITY), "Inspect"),
-    ("gone", _seen(KNOWN, details=Absent("p")), "Release"),
-    ("gone, ISO left", _seen(WITH_ISO, details=Absent("p")), "DeleteIso"),
+    ("gone", _seen(KNOWN, **GONE), "ProveAbsence"),
+    ("proven gone", _seen(KNOWN, **GONE, absence=Absent("p")), "Release"),
+    ("perhaps gone", _seen(KNOWN, **GONE, absence=Unknown("w")), "Wait VMUnknown"),
+    ("somewhere else", _seen(KNOWN, **GONE, absence=Present(OTHER)), "Wait VMUnknown"),
+    ("under another MoRef", _seen(KNOWN, vm=replace(ENTITY, moref=OTHER)), "Inspect"),
+    ("under another MoRef, read", _seen(KNOWN, vm=replace(ENTITY, moref=OTHER), **_read()), "RecordVm"),
+    ("gone, ISO left", _seen(WITH_ISO, **GONE, absence=Absent("p")), "DeleteIso"),
     ("unknown", _seen(KNOWN, details=Unknown("w")), "Wait VMUnknown"),
     ("no configuration", _seen(KNOWN, **_read(replace(DETAILS, config_ready=False))), "Wait Cloning"),
     ("not ours", _seen(KNOWN, **_read(ownership=NotOurs("copy"))), "Block NotOurs"),

@@ -154,8 +154,10 @@ class MachineController:
                 work.prepared = prepared if isinstance(prepared, Prepared) else None
             case steps.Inspect(moref=moref):
                 looks.details = await vcenter.vms.read(moref, op_id=work.op_id)
-            case steps.LookForFolder(moref=moref):
-                looks.folder_there = await vcenter.folders.exists_fresh(moref, op_id=work.op_id)
+            case steps.ProveAbsence(moref=moref):
+                looks.absence = await vcenter.vms.absence(
+                    moref, work.instance_uuid, work.folder, op_id=work.op_id
+                )
             case steps.LookIntoFolder(moref=moref):
                 looks.folder_content = await vcenter.folders.child_entities_fresh(moref, op_id=work.op_id)
             case _:
@@ -307,7 +309,7 @@ def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None
     """Whatever was read before a change of vCenter is history after it."""
     if isinstance(step, steps.RecordVm | steps.RecordDetails | steps.SetProviderId):
         return
-    looks.details = None
+    looks.details = looks.absence = None
     if isinstance(step, steps.Clone | steps.OperationDone):
         looks.prepared = work.prepared = None  # the new VM's MACs belong into what it boots with
 

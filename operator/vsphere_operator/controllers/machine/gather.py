@@ -28,7 +28,7 @@ class Looks:
 
     prepared: Prepared | Problem | None = None
     details: Answer[VmDetails] | None = None
-    folder_there: Answer[str] | None = None
+    absence: Answer[MoRef] | None = None
     folder_content: Answer[list[MoRef]] | None = None
 
 
@@ -51,8 +51,7 @@ def observe(work: Work, looks: Looks) -> Observed:
         task=task,
         inventory_at=inventory_at(vcenter.inventory),
         folder=work.folder,
-        folder_visible=work.folder is not None and vcenter.inventory.get(work.folder) is not None,
-        folder_there=looks.folder_there,
+        absence=looks.absence,
         folder_unseen=_unseen(vcenter.inventory, looks.folder_content),
         prepared=looks.prepared,
         details=looks.details,
@@ -117,10 +116,15 @@ def _unseen(inventory: Inventory, content: Answer[list[MoRef]] | None) -> Answer
 
 
 def _our_vm(work: Work, machine: Machine) -> VmEntity | None:
-    """By the recorded MoRef, else by the UUID that the Machine's portable id gives."""
+    """By the recorded MoRef, else by the UUID that the Machine's portable id gives.
+
+    A host that is added to vCenter again brings its VMs with new MoRefs.
+    """
     inventory, recorded = work.access.vcenter.inventory, machine.status.vm
     if recorded and recorded.mo_ref and recorded.vcenter == work.access.instance_uuid:
-        return inventory.vm(MoRef(recorded.mo_ref))
+        known = inventory.vm(MoRef(recorded.mo_ref))
+        if known is not None:
+            return known
     matches = inventory.vms_by_instance_uuid(work.instance_uuid)
     return matches[0] if len(matches) == 1 else None
 

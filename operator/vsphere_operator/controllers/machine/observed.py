@@ -40,8 +40,8 @@ class Observed:
 
     ``vm`` is the inventory's copy of our VM. ``namesakes`` are other VMs of the Machine's name in the folder,
     ``clone_running`` says that a clone of which we do not know the end may be ours. ``inventory_at`` is when the watch
-    last answered. ``folder`` is the Cluster's, if it has one; ``folder_there`` a fresh look for it,
-    ``folder_unseen`` what a fresh look into it shows and the inventory does not.
+    last answered. ``folder`` is the Cluster's, if it has one; ``folder_unseen`` what a fresh look into it shows and the
+    inventory does not. ``absence`` is the proof that the VM is gone, or where it is.
     """
 
     machine: Machine
@@ -53,8 +53,7 @@ class Observed:
     task: TaskState | None = None
     inventory_at: datetime | None = None
     folder: MoRef | None = None
-    folder_visible: bool = True
-    folder_there: Answer[str] | None = None
+    absence: Answer[MoRef] | None = None
     folder_unseen: Answer[list[MoRef]] | None = None
     setback: tuple[Problem, float] | None = None
     prepared: Prepared | Problem | None = None

@@ -17,6 +17,7 @@ from vsphere_operator.controllers.machine.steps import (
     Inspect,
     PowerOn,
     Prepare,
+    ProveAbsence,
     RecordDetails,
     RecordVm,
     SetProviderId,
@@ -43,8 +44,10 @@ def plan(seen: Observed) -> Step:
         return Block(other_vcenter())
     if status.operation is not None:
         return resolve(seen, status.operation)
-    if seen.recorded is None:
-        return _claim(seen, seen.vm.moref) if seen.vm else _missing(seen)
+    if seen.recorded is None and seen.vm is None:
+        return _missing(seen)
+    if seen.vm is not None and seen.vm.moref != seen.recorded:
+        return claim(seen, seen.vm.moref)
     if seen.vm is not None and seen.vm.connection_state != "connected":
         return Wait("HostDisconnected", "The VM's host does not answer vCenter, so its state is not known.")
     if seen.vm is not None and seen.vm.power_state == "poweredOn":
@@ -54,8 +57,8 @@ def plan(seen: Observed) -> Step:
     return _off(seen)
 
 
-def _claim(seen: Observed, moref: MoRef) -> Step:
-    """A VM with our UUID that no status speaks of: ours only if its mark says so."""
+def claim(seen: Observed, moref: MoRef) -> Step:
+    """A VM with our UUID under a MoRef that no status speaks of: ours only if its mark says so."""
     match seen.details:
         case None:
             return Inspect(moref)
@@ -92,12 +95,24 @@ def _off(seen: Observed) -> Step:
         assert seen.recorded is not None  # noqa: S101 - plan() has checked
         return Inspect(seen.recorded)
     match seen.details:
-        case Absent(proof=proof):
-            return Fail("VMRemoved", f"The VM was removed from vCenter by somebody else ({proof}).")
+        case Absent():
+            return _removed(seen, seen.recorded)
         case Unknown(why=why):
             return Wait("VMUnknown", f"The VM cannot be read now: {why}", after=10.0)
         case Present(value=details):
             return _first_boot(seen, details)
+
+
+def _removed(seen: Observed, moref: MoRef) -> Step:
+    match seen.absence:
+        case None:
+            return ProveAbsence(moref)
+        case Absent(proof=proof):
+            return Fail("VMRemoved", f"The VM was removed from vCenter by somebody else ({proof}).")
+        case Unknown(why=why):
+            return Wait("VMUnknown", f"Whether the VM is gone cannot be told now: {why}", after=10.0)
+        case Present():
+            return Wait("VMUnknown", "Waits until the inventory shows where the VM is now.", after=2.0)
 
 
 def _first_boot(seen: Observed, details: VmDetails) -> Step:

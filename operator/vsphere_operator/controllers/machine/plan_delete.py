@@ -5,20 +5,21 @@ from __future__ import annotations
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.machine.observed import Observed
 from vsphere_operator.controllers.machine.operations import DESTROY, other_vcenter, resolve
-from vsphere_operator.controllers.machine.plan_create import not_ours
+from vsphere_operator.controllers.machine.plan_create import claim, not_ours
 from vsphere_operator.controllers.machine.steps import (
     Block,
     DeleteIso,
     Destroy,
     DetachDisks,
     Inspect,
-    LookForFolder,
     PowerOff,
+    ProveAbsence,
     Release,
     Step,
     Wait,
 )
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
+from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs
 from vsphere_operator.vsphere.tasks import Succeeded
 from vsphere_operator.vsphere.vm_details import Disk, VmDetails
@@ -39,16 +40,16 @@ def plan(seen: Observed) -> Step:
 
 
 def _look(seen: Observed) -> Step:
+    if seen.vm is not None and seen.recorded is not None and seen.vm.moref != seen.recorded:
+        return claim(seen, seen.vm.moref)
     moref = seen.recorded or (seen.vm.moref if seen.vm else None)
     if moref is None:
-        return _unrecorded(seen)
+        return _gone(seen, None)
     match seen.details:
         case None:
             return Inspect(moref)
-        case Absent(proof=proof):
-            # Whoever destroyed the VM left the ISO, which was never one of its own files.
-            vm = seen.machine.status.vm
-            return DeleteIso(vm.iso_path) if vm and vm.iso_path else Release(proof)
+        case Absent():
+            return _gone(seen, moref)
         case Unknown(why=why):
             return Wait(
                 "VMUnknown", f"Waits until vCenter can tell whether the VM is still there: {why}", after=10.0
@@ -57,20 +58,20 @@ def _look(seen: Observed) -> Step:
             return _take_down(seen, details)
 
 
-def _unrecorded(seen: Observed) -> Step:
-    """Nothing was ever recorded and no VM carries this Machine's UUID, as far as we may see."""
-    if seen.folder is None or seen.folder_visible:
-        return Release("no VM was made")
-    match seen.folder_there:
+def _gone(seen: Observed, moref: MoRef | None) -> Step:
+    """No VM is known by its MoRef, or none was ever recorded: asked for by its UUID, where we may see it."""
+    match seen.absence:
         case None:
-            return LookForFolder(seen.folder)
+            return ProveAbsence(moref)
         case Absent(proof=proof):
-            return Release(f"no VM was made that is left: {proof}")
-        case Unknown(why=why):
-            words = f"Waits until the Cluster's folder can be seen: {why}"
+            # Whoever destroyed the VM left the ISO, which was never one of its own files.
+            vm = seen.machine.status.vm
+            return DeleteIso(vm.iso_path) if vm and vm.iso_path else Release(proof)
         case Present():
-            words = "Waits until the Cluster's folder can be seen in vCenter's inventory."
-    return Wait("VMUnknown", words, after=10.0)
+            return Wait("VMUnknown", "Waits until the inventory shows where the VM is now.", after=2.0)
+        case Unknown(why=why):
+            words = f"Waits until vCenter can tell whether the VM is still there: {why}"
+            return Wait("VMUnknown", words, after=10.0)
 
 
 def _take_down(seen: Observed, details: VmDetails) -> Step:

@@ -54,10 +54,10 @@ class Inspect:
 
 
 @dataclass(frozen=True, slots=True)
-class LookForFolder:
-    """Ask whether the Cluster's folder is there: where it may not be seen, nothing in it can be missed."""
+class ProveAbsence:
+    """Ask for the VM by its MoRef and its UUID, where we may see it: only then is it proven to be gone."""
 
-    moref: MoRef
+    moref: MoRef | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ Step = (
     | Settle
     | Prepare
     | Inspect
-    | LookForFolder
+    | ProveAbsence
     | LookIntoFolder
     | OperationDone
     | OperationFailed

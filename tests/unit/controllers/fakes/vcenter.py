@@ -332,6 +332,26 @@ class FakeVms:
     async def read(self, moref: MoRef, *, op_id: str) -> Answer[VmDetails]:
         return await self._vcenter.read("read vm", moref, lambda: self._world.vms[moref].details)
 
+    async def absence(
+        self, moref: MoRef | None, instance_uuid: str, folder: MoRef | None, *, op_id: str
+    ) -> Answer[MoRef]:
+        world = self._world
+
+        async def wire() -> Answer[MoRef]:
+            faults = world.refuse.get("prove absence")
+            if faults:
+                found = faults.pop(0)
+                return Unknown(found.message, found)
+            if folder in world.hidden:
+                return Unknown(f"{folder} may not be read")
+            there = [m for m, v in world.vms.items() if m == moref or v.details.instance_uuid == instance_uuid]
+            return Present(there[0]) if there else Absent(f"vCenter {VCENTER} has no such VM")
+
+        try:
+            return await world.outgoing.call("vcenter: prove absence", wire)
+        except VSphereError as error:
+            return Unknown(error.fault.message, error.fault)
+
     async def clone(self, request: CloneRequest, *, op_id: str) -> MoRef:
         world = self._world
 
