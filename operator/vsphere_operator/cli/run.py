@@ -210,6 +210,7 @@ class Operator:
             enqueue=self._engine.enqueue,
             installation=installation,
             events=self._events,
+            admission_metrics=metrics,
         )
         for controller in self._controllers.controllers:
             self._engine.register(controller)

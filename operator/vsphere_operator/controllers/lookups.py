@@ -19,6 +19,7 @@ from vsphere_operator.vsphere.inventory.entities import (
     Folder,
     Network,
     ResourcePool,
+    StoragePod,
     VmEntity,
 )
 from vsphere_operator.vsphere.inventory.index import Inventory
@@ -63,6 +64,13 @@ def find_datastore(
         words = f'the datastore "{name}" is in or on its way into maintenance; wait, or name another one ({field})'
         return Problem(PLACEMENT, "DatastoreInMaintenance", words, stalled=False)
     return found
+
+
+def find_datastore_cluster(
+    inventory: Inventory, name: str, datacenter: Datacenter, *, field: str
+) -> StoragePod | Problem:
+    """The datastore cluster, whatever the state of its datastores."""
+    return _find(inventory, StoragePod, name, datacenter, noun="datastore cluster", field=field)
 
 
 def find_network(

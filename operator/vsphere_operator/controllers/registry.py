@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.seed.controller import SeedController
 from vsphere_operator.controllers.sessions import RetainingPool, SessionUse, Tracked
 from vsphere_operator.controllers.wakeups import Wakeups
+from vsphere_operator.runtime.admission import AdmissionMetrics, Admissions
 from vsphere_operator.runtime.engine import Controller
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock
@@ -38,6 +40,7 @@ def build(
     enqueue: Callable[[Key], None],
     installation: str,
     events: Events,
+    admission_metrics: AdmissionMetrics | None = None,
     clock: Clock = time.monotonic,
 ) -> Controllers:
     """Wire the controllers; nothing runs yet."""
@@ -53,12 +56,20 @@ def build(
             use.forget(key_of(old))
         return wakeups.for_object(kind, old, new)
 
+    admissions = Admissions(
+        enqueue, clock=clock, timer=asyncio.get_running_loop().call_later, metrics=admission_metrics
+    )
     seeds = SeedController(objects=objects, vcenters=use, events=events)
     clusters = ClusterController(
         objects=objects, vcenters=use, events=events, installation=installation, clock=clock
     )
     machines = MachineController(
-        objects=objects, vcenters=use, events=events, installation=installation, clock=clock
+        objects=objects,
+        vcenters=use,
+        events=events,
+        installation=installation,
+        admissions=admissions,
+        clock=clock,
     )
     return Controllers(
         controllers=[

@@ -13,7 +13,6 @@ from vsphere_operator.controllers.conditions import Condition, Problem
 SUPPORTED = "SettingsSupported"
 
 _MACHINE_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "vsphere.datastoreCluster": (),
     "vsphere.storagePolicy": (),
     "vsphere.cloneMode": ("Full",),
     "vsphere.diskProvisioning": (),
@@ -36,7 +35,6 @@ _MACHINE_TOLD: Mapping[str, tuple[Any, ...]] = {
 _CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "presetRef": (),
     "machineNetworks": ([],),
-    "cloud.vsphere.datastoreCluster": (),
     "cloud.vsphere.storagePolicy": (),
     "cloud.vsphere.tagVMs": (False,),
     "deletion.volumes": ("Keep",),
@@ -53,7 +51,7 @@ _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "allowed": ({},),
     "failureDomains": ([],),
 }
-_DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {"limits": ({},), "topologyCategories": ([],)}
+_DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {"topologyCategories": ([],)}
 
 _DEPLOYMENT_TOLD: Mapping[str, tuple[Any, ...]] = {"healthCheck": ({},), "progressDeadlineSeconds": ()}
 

@@ -246,6 +246,10 @@ class Admission:
         """The tokens of a pool that are held or granted."""
         return self._pools[pool].tokens if pool in self._pools else 0
 
+    def in_place(self, pool: str, place: str) -> int:
+        """The tokens of a pool that are held or granted in one place."""
+        return self._pools[pool].in_place[place] if pool in self._pools else 0
+
     def waiting(self, pool: str) -> int:
         """How many requests wait for a token of this pool."""
         return self._pools[pool].waiting if pool in self._pools else 0

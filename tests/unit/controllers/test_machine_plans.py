@@ -19,11 +19,15 @@ from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs, Proof, VmMark
+from vsphere_operator.vsphere.questions import Choice, Question
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
 from vsphere_operator.vsphere.vm_details import CdRom, Disk, VmDetails
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 VM, OTHER, TASK = MoRef("VirtualMachine:vm-1"), MoRef("VirtualMachine:vm-99"), "Task:task-1"
+LOCKED = Question("4", "The guest has locked the CD", (Choice("0", "Yes"), Choice("1", "No")),
+                  ("msg.cdromdisconnect.locked",))  # fmt: skip
+OTHER_QUESTION = Question("5", "Did you move it or copy it?", (Choice("0", "Moved"),), ("msg.uuid.altered",))
 GONE: dict[str, Any] = {"details": Absent("p")}
 ISO_PATH = "[LocalDS_0] worker-1/cloud-init.iso"
 BIOS = "4200aaaa-0000-4000-8000-000000000001"
@@ -60,7 +64,7 @@ def _prepared(delivery: Delivery | None = None, tags: tuple[str, ...] = ()) -> P
         folder=VM_FOLDER,
         datacenter=nothing,
         pool=nothing,
-        datastore=nothing,
+        storage=nothing,
         networks=None,
         delivery=delivery or IsoDelivery(iso=b""),
         tag_ids=tags,
@@ -132,6 +136,12 @@ CREATE: list[tuple[str, Observed, str]] = [
      "DeliverIso"),
     ("guestinfo there", _seen(KNOWN, **_read(READY_VM), prepared=_prepared(GUESTINFO)), "PowerOn"),
     ("guestinfo missing", _seen(KNOWN, **_read(), prepared=_prepared(GUESTINFO)), "Block BootstrapDataMissing"),
+    ("asks about a locked CD", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED)), "Inspect"),
+    ("asks about a locked CD, read", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED), **_read()),
+     "AnswerQuestion"),
+    ("a foreign VM asks", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED), **_read(ownership=NotOurs("no"))),
+     "SetProviderId"),
+    ("asks something else", _seen(RECORDED, vm=replace(RUNNING, question=OTHER_QUESTION)), "Block QuestionPending"),
     ("runs", _seen(RECORDED, vm=RUNNING), "SetProviderId"),
     ("runs, known", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}"), "Settle"),
     ("runs, another id", _seen(RECORDED, vm=RUNNING, provider_id="vsphere://x"), "Block ProviderIDMismatch"),
@@ -181,6 +191,9 @@ DELETE: list[tuple[str, Observed, str]] = [
     ("not ours", _seen(KNOWN, **_read(ownership=NotOurs("copy"))), "Block NotOurs"),
     ("host away", _seen(KNOWN, **_with(connection_state="disconnected")), "Wait HostDisconnected"),
     ("runs", _seen(KNOWN, **_with(power_state="poweredOn")), "PowerOff"),
+    ("asks about a locked CD", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED), **_read()), "AnswerQuestion"),
+    ("asks something else", _seen(RECORDED, vm=replace(RUNNING, question=OTHER_QUESTION),
+                                  **_with(power_state="poweredOn")), "PowerOff"),
     ("suspended", _seen(KNOWN, **_with(power_state="suspended")), "PowerOff"),
     ("off", _seen(KNOWN, **_read()), "Destroy"),
     ("off, ISO left", _seen(WITH_ISO, **_read()), "DeleteIso"),

@@ -17,6 +17,7 @@ from vsphere_operator.controllers.machine import operations, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.plan_create import VM_CLONED
+from vsphere_operator.controllers.machine.turns import DATASTORE
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.clone_spec import CloneRequest
@@ -93,7 +94,11 @@ class Actions:
             work,
             operations.CLONE,
             target=f"{prepared.template.name} -> {machine.metadata.name}",
-            details={"template": prepared.template.moref, "instanceUUID": uuid},
+            details={
+                "template": prepared.template.moref,
+                "instanceUUID": uuid,
+                DATASTORE: request.datastore,
+            },
             base=machine.status.model_copy(update={"effective": prepared.effective}),
             call=lambda: vcenter.vms.clone(request, op_id=work.op_id),
         )
@@ -282,7 +287,7 @@ def _clone_request(work: Work, machine: Machine, prepared: Prepared, uuid: str) 
         folder=prepared.folder,
         name=meta.name,
         pool=prepared.pool.moref,
-        datastore=prepared.datastore.moref,
+        datastore=prepared.storage.moref,
         cpus=own.cpus,
         memory_mib=own.memory_mb,
         disk_gib=own.disk_size_gb,

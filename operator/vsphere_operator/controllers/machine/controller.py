@@ -28,10 +28,12 @@ from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.operations import DELETE_ISO, DESTROY, POWER_ON
 from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
+from vsphere_operator.controllers.machine.turns import Turns
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
+from vsphere_operator.runtime.admission import Admissions
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.runtime.queue import Clock
@@ -43,6 +45,7 @@ from vsphere_operator.vsphere.vm_details import VmDetails
 
 _NO_EFFECT_PAUSE = 30.0
 """Seconds until something is done again that succeeded and does not show: a guest that powers itself off, HA."""
+_NOT_YET = "vCenter is doing as much at once as the limits of the datacenter allow; waits for its turn."
 _MOST_STEPS = 20
 """Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
 
@@ -59,6 +62,7 @@ class MachineController:
         vcenters: VCenterPool,
         events: Events,
         installation: str,
+        admissions: Admissions,
         clock: Clock = time.monotonic,
     ) -> None:
         self._objects = objects
@@ -68,9 +72,16 @@ class MachineController:
         self._actions = Actions(objects)
         self._preparation = Preparation(objects=objects, templates=Templates(clock))
         self._setbacks = Setbacks(clock)
+        self._turns = Turns(admissions, objects)
         self._succeeded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> Result:
+        try:
+            return await self._reconcile(key)
+        finally:
+            self._turns.settle(key)
+
+    async def _reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None:
             self._setbacks.clear(key)
@@ -142,6 +153,7 @@ class MachineController:
     def _observe(self, key: Key, work: Work, looks: gather.Looks, inputs: str) -> Observed:
         seen = gather.with_setback(gather.observe(work, looks), self._setbacks.current(key, inputs=inputs))
         work.vm = seen.vm
+        self._turns.carry_on(key, seen.machine, work.access)
         return self._with_ownership(work, seen)
 
     async def _look(self, work: Work, cluster: Cluster, looks: gather.Looks, step: steps.Step) -> bool:
@@ -172,6 +184,10 @@ class MachineController:
             problem = operations.no_effect(type_)
             self._setbacks.record(key, problem, inputs=inputs, delay=_NO_EFFECT_PAUSE)
             return steps.Block(problem)
+        if type_ is not None and not self._turns.may_begin(
+            key, work.machine, work.access, type_, _place(work, step)
+        ):
+            return steps.Wait("WaitingForTurn", _NOT_YET)
         try:
             return await self._carry_out(key, work, step, inputs)
         except VSphereError as error:
@@ -229,6 +245,11 @@ class MachineController:
                 await act.set_provider_id(work, provider_id)
             case steps.Clone():
                 await act.clone(work)
+            case steps.AnswerQuestion(moref=moref, question_id=question_id, choice=choice):
+                await work.access.vcenter.vms.answer_question(moref, question_id, choice, op_id=work.op_id)
+                return steps.Wait(
+                    "AnsweringQuestion", "The VM goes on after its question was answered.", after=2.0
+                )
             case steps.AttachTags(details=details):
                 await act.attach_tags(work, details)
             case steps.DeliverIso(details=details):
@@ -312,6 +333,13 @@ def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None
     looks.details = looks.absence = None
     if isinstance(step, steps.Clone | steps.OperationDone):
         looks.prepared = work.prepared = None  # the new VM's MACs belong into what it boots with
+
+
+def _place(work: Work, step: steps.Step) -> MoRef | None:
+    """The datastore that a clone goes to."""
+    if not isinstance(step, steps.Clone) or work.prepared is None:
+        return None
+    return work.prepared.storage.moref
 
 
 def _runs(work: Work) -> bool:

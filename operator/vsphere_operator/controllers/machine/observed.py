@@ -12,7 +12,13 @@ from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.answers import Answer
 from vsphere_operator.vsphere.clone_spec import NetworkRef
-from vsphere_operator.vsphere.inventory.entities import Datacenter, Datastore, ResourcePool, VmEntity
+from vsphere_operator.vsphere.inventory.entities import (
+    Datacenter,
+    Datastore,
+    ResourcePool,
+    StoragePod,
+    VmEntity,
+)
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs, Proof
 from vsphere_operator.vsphere.tasks import TaskState
@@ -27,7 +33,7 @@ class Prepared:
     folder: MoRef
     datacenter: Datacenter
     pool: ResourcePool
-    datastore: Datastore
+    storage: Datastore | StoragePod
     networks: tuple[NetworkRef, ...] | None
     delivery: Delivery
     tag_ids: tuple[str, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
 from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine import pending_questions
 from vsphere_operator.controllers.machine.addresses import routable
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.operations import other_vcenter, resolve
@@ -42,6 +43,9 @@ def plan(seen: Observed) -> Step:
         return Fail(status.failure_reason, status.failure_message or status.failure_reason)
     if seen.recorded_elsewhere:
         return Block(other_vcenter())
+    asked = pending_questions.answer(seen) or pending_questions.unanswered(seen)
+    if asked is not None:
+        return asked
     if status.operation is not None:
         return resolve(seen, status.operation)
     if seen.recorded is None and seen.vm is None:

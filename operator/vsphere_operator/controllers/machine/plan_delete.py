@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine import pending_questions
 from vsphere_operator.controllers.machine.observed import Observed
 from vsphere_operator.controllers.machine.operations import DESTROY, other_vcenter, resolve
 from vsphere_operator.controllers.machine.plan_create import claim, not_ours
@@ -30,6 +31,9 @@ def plan(seen: Observed) -> Step:
     operation = seen.machine.status.operation
     if seen.recorded_elsewhere:
         return Block(other_vcenter())
+    answer = pending_questions.answer(seen)
+    if answer is not None:
+        return answer
     if operation is not None:
         if operation.type == DESTROY and isinstance(seen.task, Succeeded):
             return Release("vCenter's own task destroyed it")

@@ -29,6 +29,7 @@ from vsphere_operator.vsphere.inventory.entities import (
     Datacenter,
     Datastore,
     ResourcePool,
+    StoragePod,
 )
 from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
@@ -58,7 +59,7 @@ class Preparation:
         place = _place(access, cluster, machine)
         if isinstance(place, Problem):
             return place
-        datacenter, pool, datastore, networks, effective = place
+        datacenter, pool, storage, networks, effective = place
         template = await self._template(access, datacenter, machine, effective.get("template"))
         if isinstance(template, Problem):
             return template
@@ -76,7 +77,7 @@ class Preparation:
             folder=MoRef(folder.mo_ref),
             datacenter=datacenter,
             pool=pool,
-            datastore=datastore,
+            storage=storage,
             networks=networks,
             delivery=delivery,
             tag_ids=tags,
@@ -145,7 +146,7 @@ class Preparation:
         return tuple(ids)
 
 
-Place = tuple[Datacenter, ResourcePool, Datastore, tuple[NetworkRef, ...] | None, Settings]
+Place = tuple[Datacenter, ResourcePool, Datastore | StoragePod, tuple[NetworkRef, ...] | None, Settings]
 
 
 def _place(access: Access, cluster: Cluster, machine: Machine) -> Place | Problem:
@@ -162,13 +163,13 @@ def _place(access: Access, cluster: Cluster, machine: Machine) -> Place | Proble
     pool = _pool(inventory, effective.get("resourcePool"), compute, datacenter)
     if isinstance(pool, Problem):
         return pool
-    datastore = _datastore(inventory, effective, compute, datacenter)
-    if isinstance(datastore, Problem):
-        return datastore
+    storage = _storage(inventory, effective, compute, datacenter)
+    if isinstance(storage, Problem):
+        return storage
     networks = _networks(inventory, effective.get("networks"), compute, datacenter)
     if isinstance(networks, Problem):
         return networks
-    return datacenter, pool, datastore, networks, effective
+    return datacenter, pool, storage, networks, effective
 
 
 def _pool(
@@ -186,19 +187,41 @@ def _pool(
     return pool
 
 
-def _datastore(
+def _storage(
     inventory: Inventory, effective: Settings, compute: ComputeCluster, datacenter: Datacenter
-) -> Datastore | Problem:
+) -> Datastore | StoragePod | Problem:
     if "datastoreCluster" in effective:
         field = effective["datastoreCluster"].field
         words = f"this version places VMs on datastores only; name a datastore instead ({field})"
         return Problem(lookups.PLACEMENT, "DatastoreClusterNotSupportedYet", words)
-    setting = effective.get("datastore")
-    if setting is None:
+    if "datastore" in effective:
+        return _datastore(inventory, effective["datastore"], compute, datacenter)
+    words = (
+        "no datastore is named; set datastore or datastoreCluster in the Machine's template or the Cluster, or "
+        "datastore in the Seed's datacenter"
+    )
+    return Problem(lookups.PLACEMENT, "DatastoreMissing", words)
+
+
+def _datastore_cluster(
+    inventory: Inventory, setting: Setting, compute: ComputeCluster, datacenter: Datacenter
+) -> StoragePod | Problem:
+    pod = lookups.find_datastore_cluster(inventory, setting.value, datacenter, field=setting.field)
+    if isinstance(pod, Problem):
+        return pod
+    members = {child.moref for child in inventory.children(pod.moref)}
+    if members and not members & set(compute.datastores):
         words = (
-            "no datastore is named; set it in the Machine's template, the Cluster or the Seed's datacenter"
+            f'no host of the compute cluster "{compute.name}" has a datastore of the datastore cluster '
+            f'"{setting.value}"; correct {setting.field}'
         )
-        return Problem(lookups.PLACEMENT, "DatastoreMissing", words)
+        return Problem(lookups.PLACEMENT, "DatastoreClusterElsewhere", words)
+    return pod
+
+
+def _datastore(
+    inventory: Inventory, setting: Setting, compute: ComputeCluster, datacenter: Datacenter
+) -> Datastore | Problem:
     datastore = lookups.find_datastore(inventory, setting.value, datacenter, field=setting.field)
     if isinstance(datastore, Datastore) and datastore.moref not in compute.datastores:
         words = (

@@ -128,6 +128,15 @@ class PowerOn:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerQuestion:
+    """Let the VM go on, which stands still until somebody says whether a locked CD may be taken away."""
+
+    moref: MoRef
+    question_id: str
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetProviderId:
     """Write the VM's identity where Cluster API's clients read it."""
 
@@ -187,6 +196,7 @@ Step = (
     | AttachTags
     | DeliverIso
     | PowerOn
+    | AnswerQuestion
     | SetProviderId
     | PowerOff
     | DetachDisks

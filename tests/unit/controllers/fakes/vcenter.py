@@ -137,6 +137,8 @@ class World:
     lagging: bool = False
     most_workers: int = 0
     """How many worker VMs there were at the same time."""
+    most_running: dict[str, int] = field(default_factory=dict)
+    """How many tasks of each kind ran at the same time."""
     on_destroy: Callable[[VmDetails], object] = lambda _: None
     after_boot: Callable[[Vm], object] = lambda _: None
     ignored: set[str] = field(default_factory=set)
@@ -217,6 +219,8 @@ class World:
         ref = MoRef(f"Task:task-{next(self._numbers)}")
         self.pending[ref] = Pending(kind, effect, undo)
         method = {"clone": "VirtualMachine.clone"}.get(kind, kind)
+        running = sum(task.kind == kind for task in self.pending.values())
+        self.most_running[kind] = max(self.most_running.get(kind, 0), running)
         self.tasks[ref] = TaskInfo(ref, method, entity, "running", self.clock.now())
         self.publish()
         return ref
@@ -344,7 +348,9 @@ class FakeVms:
                 return Unknown(found.message, found)
             if folder in world.hidden:
                 return Unknown(f"{folder} may not be read")
-            there = [m for m, v in world.vms.items() if m == moref or v.details.instance_uuid == instance_uuid]
+            there = [
+                m for m, v in world.vms.items() if m == moref or v.details.instance_uuid == instance_uuid
+            ]
             return Present(there[0]) if there else Absent(f"vCenter {VCENTER} has no such VM")
 
         try:
