@@ -51,9 +51,19 @@ class Options:
     """Give each of the `vms` 100 extraConfig keys and 15 devices."""
     session_idle_s: int | None = None
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    vcenters: int = 1
+    """1 or 2; a second one is as large as the first, and has users and everything else of its own."""
+    second_users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def flags(self) -> list[str]:
-        """Return these options as command line flags, which `up` and the double share."""
+        """Return these options as command line flags of `up`."""
+        flags = self.double_flags(self.users)
+        if self.vcenters != 1:
+            flags.append(f"--vcenters={self.vcenters}")
+        return flags + [f"--second-user={name}:{password}" for name, password in self.second_users]
+
+    def double_flags(self, users: Sequence[tuple[str, str]]) -> list[str]:
+        """Return the flags that a double shares with `up`."""
         flags: list[str] = []
         for name in _NUMBERS:
             value = getattr(self, name)
@@ -61,7 +71,7 @@ class Options:
                 flags.append(f"--{name.replace('_', '-')}={value}")
         if self.payload:
             flags.append("--payload")
-        return flags + [f"--user={name}:{password}" for name, password in self.users]
+        return flags + [f"--user={name}:{password}" for name, password in users]
 
 
 class Bed:
@@ -108,7 +118,7 @@ class Bed:
         while self._children:
             child = self._children.pop()
             # Nothing of an API server or etcd is worth a slow farewell: their data goes away with them.
-            child.stop(grace=0.3 if child.name != "vcenter" else 5.0)
+            child.stop(grace=0.3 if not child.name.startswith("vcenter") else 5.0)
             self._janitor.forget(child)
         while self._ports:
             self._ports.pop().release()
@@ -127,7 +137,7 @@ class Bed:
     def _start(self, directory: Path) -> dict[str, Any]:
         directory.mkdir(mode=0o700)
         started = time.monotonic()
-        vcenter = self._start_vcenter(directory)
+        vcenters = [self._start_vcenter(directory, number) for number in range(1, self._options.vcenters + 1)]
         seed_pki, user_pki = self._make_pki(directory, "seed"), self._make_pki(directory, "user-cluster")
         etcd_port = self._start_etcd(directory, seed_pki)
         seed, seed_child = self._start_api(directory, "seed", seed_pki, seed_pki, etcd_port, "10.0.0.0/24")
@@ -148,10 +158,10 @@ class Bed:
         user_cluster = _write(
             directory, "user-cluster", self_contained(user.kubeconfig(user.client_certificate("admin")))
         )
-        ready = self._await_vcenter(vcenter)
+        ready = [self._await_vcenter(vcenter) for vcenter in vcenters]
         self._progress(f"ready after {time.monotonic() - started:.1f} s")
         kubeconfig = {"admin": str(admin), "operator": str(operator), "userCluster": str(user_cluster)}
-        return {"kubeconfig": kubeconfig, "vcenters": [ready]}
+        return {"kubeconfig": kubeconfig, "vcenters": ready}
 
     def _make_pki(self, directory: Path, name: str) -> Path:
         pki = directory / f"{name}-pki"
@@ -159,13 +169,18 @@ class Bed:
         subprocess.run([str(part) for part in command], check=True)
         return pki
 
-    def _start_vcenter(self, directory: Path) -> Child:
-        self._progress("starting the vCenter double")
-        state = directory / "vcenter-state"
+    def _start_vcenter(self, directory: Path, number: int) -> Child:
+        name = "vcenter" if number == 1 else f"vcenter-{number}"
+        self._progress(f"starting the vCenter double {name}")
+        state = directory / f"{name}-state"
         state.mkdir()
         command: list[str | Path] = [self._binaries["vcenter"], "-state-dir", state]
-        command += self._options.flags()
-        return self._run("vcenter", command, directory, stdout=subprocess.PIPE)
+        if number == 1:
+            command += self._options.double_flags(self._options.users)
+        else:
+            command += self._options.double_flags(self._options.second_users)
+            command.append(f"--password=testbed-Administrator-{number}!")
+        return self._run(name, command, directory, stdout=subprocess.PIPE)
 
     def _await_vcenter(self, child: Child) -> Any:
         assert child.process.stdout is not None

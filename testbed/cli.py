@@ -88,6 +88,14 @@ def _add_size_flags(up: argparse.ArgumentParser) -> None:
         "--user", type=_user, action="append", default=[], metavar="NAME:PASSWORD",
         help="a further vCenter user; may be repeated",
     )  # fmt: skip
+    up.add_argument(
+        "--vcenters", type=int, choices=(1, 2), default=1,
+        help="how many vCenter doubles (default 1); a second one has nothing in common with the first but its size",
+    )  # fmt: skip
+    up.add_argument(
+        "--second-user", type=_user, action="append", default=[], metavar="NAME:PASSWORD",
+        help="a further user of the second vCenter; may be repeated",
+    )  # fmt: skip
 
 
 class _number:  # noqa: N801 - argparse shows its name in messages
@@ -131,6 +139,8 @@ def _up(options: argparse.Namespace) -> int:
         payload=options.payload,
         session_idle_s=options.session_idle_s,
         users=tuple(options.user),
+        vcenters=options.vcenters,
+        second_users=tuple(options.second_user),
     )
     bed = Bed(size, binaries, show_progress)
     try:

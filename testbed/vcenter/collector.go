@@ -51,6 +51,7 @@ type filter struct {
 	known    map[types.ManagedObjectReference]map[string]any // only touched while reading
 	dirty    map[types.ManagedObjectReference]bool           // guarded by collector.mu, as is the next
 	reselect bool
+	reread   bool // everything that is known
 }
 
 // listener hears of every change; it only takes notes, as the object is locked by whoever changes it.
@@ -343,9 +344,14 @@ func page(updates []types.PropertyFilterUpdate, most int) (now, later []types.Pr
 func (f *filter) difference(ctx *simulator.Context) []types.ObjectUpdate {
 	first := f.known == nil
 	f.collector.mu.Lock()
-	dirty, reselect := f.dirty, f.reselect || first
-	f.dirty, f.reselect = map[types.ManagedObjectReference]bool{}, false
+	dirty, reselect, reread := f.dirty, f.reselect || first, f.reread
+	f.dirty, f.reselect, f.reread = map[types.ManagedObjectReference]bool{}, false, false
 	f.collector.mu.Unlock()
+	if reread {
+		for ref := range f.known {
+			dirty[ref] = true
+		}
+	}
 	if first {
 		f.known = map[types.ManagedObjectReference]map[string]any{}
 	}

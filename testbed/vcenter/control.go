@@ -23,6 +23,10 @@ func (vc *vCenter) controlAPI() http.Handler {
 	mux.HandleFunc("POST /release", func(http.ResponseWriter, *http.Request) { vc.disturb.release() })
 	mux.HandleFunc("POST /restart", vc.postRestart)
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.sessionGroups()) })
+	mux.HandleFunc("POST /rights", vc.postRights)
+	mux.HandleFunc("POST /hide", vc.postHide)
+	mux.HandleFunc("GET /privileges", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.rights.used()) })
+	mux.HandleFunc("DELETE /privileges", func(http.ResponseWriter, *http.Request) { vc.rights.forgetUsed() })
 	mux.HandleFunc("POST /session-idle", vc.postSessionIdle)
 	vc.storageControls(mux)
 	return mux

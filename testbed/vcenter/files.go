@@ -17,7 +17,8 @@ import (
 // serveFiles answers /folder/<path>?dcPath=…&dsName=…, for those who are logged in. The simulator's own needs no
 // session, makes missing directories, and cannot delete.
 func (vc *vCenter) serveFiles(w http.ResponseWriter, r *http.Request) {
-	if !vc.mayUseFiles(r) {
+	user := vc.fileUser(r)
+	if user == "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="VMware HTTP server"`)
 		http.Error(w, "Authentication required.", http.StatusUnauthorized)
 		return
@@ -26,6 +27,13 @@ func (vc *vCenter) serveFiles(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		http.Error(w, "The datacenter or datastore was not found.", http.StatusNotFound)
 		return
+	}
+	if datastore, ok := vc.byName("Datastore")[r.URL.Query().Get("dsName")]; ok {
+		needs := []need{{datastore.Reference(), filePrivilege(r)}}
+		if vc.lacking(user, r.Method+" /folder", needs) != nil {
+			http.Error(w, "Permission to perform this operation was denied.", http.StatusForbidden)
+			return
+		}
 	}
 	vc.aside.RLock()
 	defer vc.aside.RUnlock()
@@ -41,11 +49,24 @@ func (vc *vCenter) serveFiles(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (vc *vCenter) mayUseFiles(r *http.Request) bool {
-	if name, password, ok := r.BasicAuth(); ok {
-		return vc.logins.valid(name, password)
+// fileUser returns who asks for a file, "" for a stranger.
+func (vc *vCenter) fileUser(r *http.Request) string {
+	name, password, ok := r.BasicAuth()
+	switch {
+	case !ok:
+		return vc.liveUser(r)
+	case vc.logins.valid(name, password):
+		return name
 	}
-	return vc.liveUser(r) != ""
+	return ""
+}
+
+// filePrivilege is what a request for a file requires on the datastore.
+func filePrivilege(r *http.Request) string {
+	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		return "Datastore.FileManagement"
+	}
+	return "Datastore.Browse"
 }
 
 func (vc *vCenter) requestedFile(r *http.Request) (string, bool) {

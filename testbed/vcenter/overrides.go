@@ -26,8 +26,18 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"SuspendVM_Task":           overrideVM,
 	"ResetVM_Task":             overrideVM,
 	"CancelTask":               overrideTask,
-	"FindByUuid":               overrideSearchIndex,
-	"FindAllByUuid":            overrideSearchIndex,
+	"FindByUuid":               overrideVisibleIndex,
+	"FindAllByUuid":            overrideVisibleIndex,
+	"FindByInventoryPath":      overrideVisibleIndex,
+	"FindChild":                overrideVisibleIndex,
+	"FindByDatastorePath":      overrideVisibleIndex,
+	"FindByDnsName":            overrideVisibleIndex,
+	"FindByIp":                 overrideVisibleIndex,
+
+	"FetchUserPrivilegeOnEntities": overrideAuthorization,
+	"HasPrivilegeOnEntities":       overrideAuthorization,
+	"HasPrivilegeOnEntity":         overrideAuthorization,
+	"HasUserPrivilegeOnEntities":   overrideAuthorization,
 
 	"RecommendDatastores":                overrideStorageDRS,
 	"ApplyStorageDrsRecommendation_Task": overrideStorageDRS,
@@ -60,6 +70,9 @@ func (vc *vCenter) override(ctx *simulator.Context, method *simulator.Method) (m
 	object := ctx.Session.Get(method.This)
 	if object == nil {
 		return nil, nil
+	}
+	if fault := vc.refusedFor(ctx.Session.UserName, object, method); fault != nil {
+		return nil, fault
 	}
 	if fault := vc.refusedCall(object, method); fault != nil {
 		return nil, fault

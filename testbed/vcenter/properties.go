@@ -14,9 +14,14 @@ import (
 
 // RetrievePropertiesEx corrects what the simulator answers, see correct.
 func (c *collector) RetrievePropertiesEx(ctx *simulator.Context, req *types.RetrievePropertiesEx) soap.HasFault {
+	if hidden := c.vc.firstHidden(userOf(ctx), req.SpecSet); hidden != nil {
+		return &methods.RetrievePropertiesExBody{
+			Fault_: simulator.Fault("", &types.ManagedObjectNotFound{Obj: *hidden})}
+	}
 	answer := c.PropertyCollector.RetrievePropertiesEx(ctx, req)
 	if body, ok := answer.(*methods.RetrievePropertiesExBody); ok && body.Res != nil && body.Res.Returnval != nil {
-		body.Res.Returnval.Objects = c.correct(body.Res.Returnval.Objects)
+		body.Res.Returnval.Objects = c.vc.trimmed(
+			userOf(ctx), req.SpecSet, c.correct(body.Res.Returnval.Objects))
 	}
 	return answer
 }
@@ -27,7 +32,7 @@ func (c *collector) ContinueRetrievePropertiesEx(
 ) soap.HasFault {
 	answer := c.PropertyCollector.ContinueRetrievePropertiesEx(ctx, req)
 	if body, ok := answer.(*methods.ContinueRetrievePropertiesExBody); ok && body.Res != nil {
-		body.Res.Returnval.Objects = c.correct(body.Res.Returnval.Objects)
+		body.Res.Returnval.Objects = c.vc.trimmed(userOf(ctx), nil, c.correct(body.Res.Returnval.Objects))
 	}
 	return answer
 }

@@ -28,6 +28,7 @@ type vCenter struct {
 	logins     *logins
 	calls      *callLog
 	disturb    *disturbances
+	rights     *rights
 	tags       *tagStore
 	guests     *guests
 	incomplete *incomplete
@@ -63,6 +64,7 @@ func newVCenter(opts options) (*vCenter, error) {
 		logins:  newLogins(opts),
 		calls:   newCallLog(),
 		disturb: newDisturbances(opts.latency),
+		rights:  newRights(),
 		tags:    newTagStore(),
 		own:     simulator.NewRegistry(),
 

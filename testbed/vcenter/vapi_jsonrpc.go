@@ -85,7 +85,7 @@ func (vc *vCenter) answerRPC(request *rpcRequest, input map[string]any, agent st
 		vc.logins.closeREST(request.token())
 		return nil, nil
 	}
-	return vc.invoke(name, input)
+	return vc.invoke(session.User, name, input)
 }
 
 func (vc *vCenter) createSession(request *rpcRequest, agent string) (any, *apiError) {

@@ -297,12 +297,16 @@ func listAttachableTags(vc *vCenter, input map[string]any) (any, *apiError) {
 }
 
 // invoke answers an operation for somebody who is logged in.
-func (vc *vCenter) invoke(name string, input map[string]any) (any, *apiError) {
+func (vc *vCenter) invoke(user, name string, input map[string]any) (any, *apiError) {
 	run, ok := operations[name]
 	if !ok {
 		return nil, operationNotFound(name)
 	}
-	return run(vc, input)
+	if err := vc.unauthorized(user, name, input); err != nil {
+		return nil, err
+	}
+	output, err := run(vc, input)
+	return vc.visibleObjects(user, output), err
 }
 
 func sessionInfo(s restSession) structure {

@@ -59,7 +59,7 @@ func (vc *vCenter) answerREST(
 		vc.logins.closeREST(r.Header.Get(tokenHeader))
 		return nil, http.StatusNoContent, nil
 	}
-	output, err := vc.invoke(name, input)
+	output, err := vc.invoke(session.User, name, input)
 	switch {
 	case err != nil:
 		return nil, 0, err

@@ -66,9 +66,9 @@ def automation(vcenter: VCenter, password: str = "") -> VsphereClient:
 class Seat:
     """A pyVmomi session, and short ways to do everyday things with it."""
 
-    def __init__(self, vcenter: VCenter) -> None:
+    def __init__(self, vcenter: VCenter, username: str = "", password: str = "") -> None:
         self.vcenter = vcenter
-        self.instance = connect(vcenter)
+        self.instance = connect(vcenter, username, password)
         self.content = self.instance.RetrieveContent()
 
     def find(self, kind: type[Any], name: str) -> Any:
