@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,16 +51,22 @@ class Options:
     """Give each of the `vms` 100 extraConfig keys and 15 devices."""
     session_idle_s: int | None = None
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    roles: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Roles of `users` by name, as POST /rights takes them; who has none may do everything."""
     vcenters: int = 1
     """1 or 2; a second one is as large as the first, and has users and everything else of its own."""
     second_users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def flags(self) -> list[str]:
         """Return these options as command line flags of `up`."""
-        flags = self.double_flags(self.users)
+        flags = self.double_flags(self.users) + self.role_flags()
         if self.vcenters != 1:
             flags.append(f"--vcenters={self.vcenters}")
         return flags + [f"--second-user={name}:{password}" for name, password in self.second_users]
+
+    def role_flags(self) -> list[str]:
+        """Return the flags for the roles of the first vCenter's users."""
+        return [f"--roles={name}:{json.dumps(roles)}" for name, roles in self.roles.items()]
 
     def double_flags(self, users: Sequence[tuple[str, str]]) -> list[str]:
         """Return the flags that a double shares with `up`."""
@@ -176,7 +182,7 @@ class Bed:
         state.mkdir()
         command: list[str | Path] = [self._binaries["vcenter"], "-state-dir", state]
         if number == 1:
-            command += self._options.double_flags(self._options.users)
+            command += self._options.double_flags(self._options.users) + self._options.role_flags()
         else:
             command += self._options.double_flags(self._options.second_users)
             command.append(f"--password=testbed-Administrator-{number}!")

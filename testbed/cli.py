@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from testbed.bed import Bed, Options
 from testbed.builds import BuildError, binary_paths, ensure_binaries, show_progress
@@ -89,6 +90,10 @@ def _add_size_flags(up: argparse.ArgumentParser) -> None:
         help="a further vCenter user; may be repeated",
     )  # fmt: skip
     up.add_argument(
+        "--roles", type=_roles, action="append", default=[], metavar="NAME:JSON",
+        help="the roles of a further user: a list of entity, privileges, propagate; may be repeated",
+    )  # fmt: skip
+    up.add_argument(
         "--vcenters", type=int, choices=(1, 2), default=1,
         help="how many vCenter doubles (default 1); a second one has nothing in common with the first but its size",
     )  # fmt: skip
@@ -117,6 +122,17 @@ def _user(text: str) -> tuple[str, str]:
     return name, password
 
 
+def _roles(text: str) -> tuple[str, list[dict[str, Any]]]:
+    name, _, document = text.partition(":")
+    try:
+        roles = json.loads(document)
+    except ValueError:
+        roles = None
+    if not name or not isinstance(roles, list):
+        raise argparse.ArgumentTypeError("want NAME:[{...}, ...]")
+    return name, roles
+
+
 def _build(options: argparse.Namespace) -> int:
     ensure_binaries()
     if options.print_paths:
@@ -139,6 +155,7 @@ def _up(options: argparse.Namespace) -> int:
         payload=options.payload,
         session_idle_s=options.session_idle_s,
         users=tuple(options.user),
+        roles=dict(options.roles),
         vcenters=options.vcenters,
         second_users=tuple(options.second_user),
     )

@@ -62,6 +62,18 @@ type userFlags []user
 type user struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
+	Roles    []role `json:"roles,omitempty"`
+}
+
+// grant takes NAME:JSON, the roles of a user that a flag before this has named.
+func (u *userFlags) grant(value string) error {
+	name, text, _ := strings.Cut(value, ":")
+	for i := range *u {
+		if (*u)[i].Username == name {
+			return json.Unmarshal([]byte(text), &(*u)[i].Roles)
+		}
+	}
+	return fmt.Errorf("want name:[{\"entity\": …, \"privileges\": […]}] after a -user of that name")
 }
 
 func (u *userFlags) String() string { return "" }
@@ -71,7 +83,7 @@ func (u *userFlags) Set(value string) error {
 	if !found || name == "" || password == "" {
 		return fmt.Errorf("want name:password")
 	}
-	*u = append(*u, user{name, password})
+	*u = append(*u, user{Username: name, Password: password})
 	return nil
 }
 
@@ -86,6 +98,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.username, "username", "administrator@vsphere.local", "main `user`")
 	flags.StringVar(&o.password, "password", "testbed-Administrator-1!", "password of the main user")
 	flags.Var(&o.users, "user", "a further user as `name:password`; may be repeated")
+	flags.Func("roles", "the roles of a further user, as `name:json`; without them a user may do everything", o.users.grant)
 	flags.IntVar(&o.hosts, "hosts", 3, "hosts in the cluster DC0_C0")
 	flags.IntVar(&o.vms, "vms", 2, "virtual machines in the cluster's pool (and as many on the standalone host)")
 	flags.IntVar(&o.datastores, "datastores", 0, "datastores (LocalDS_0, …), each on every host; default: 1, and 2 more for each pod")

@@ -72,7 +72,7 @@ var byKind = map[string]map[string]string{
 }
 
 // needsOf says what a SOAP call requires.
-func (vc *vCenter) needsOf(method *simulator.Method) []need {
+func (vc *vCenter) needsOf(user string, method *simulator.Method) []need {
 	this := method.This
 	if privilege, ok := simpleNeeds[method.Name]; ok {
 		return []need{{vc.datastoreOf(this), privilege}}
@@ -104,6 +104,8 @@ func (vc *vCenter) needsOf(method *simulator.Method) []need {
 		return vc.destroyNeeds(this)
 	case *types.Rename_Task:
 		return needIfKnown(this, byKind["Rename_Task"][this.Type])
+	case *types.CancelTask:
+		return vc.cancelNeeds(user, this)
 	case *types.DeleteDatastoreFile_Task:
 		return vc.pathNeeds(body.Name, "Datastore.FileManagement")
 	}
@@ -115,6 +117,28 @@ func needIfKnown(object types.ManagedObjectReference, privilege string) []need {
 		return nil
 	}
 	return []need{{object, privilege}}
+}
+
+// cancelNeeds: everybody may cancel what he has started.
+func (vc *vCenter) cancelNeeds(user string, this types.ManagedObjectReference) []need {
+	task, ok := vc.registry().Get(this).(*simulator.Task)
+	if !ok {
+		return nil
+	}
+	about := vc.client.ServiceContent.RootFolder
+	own := false
+	vc.newContext().WithLock(task, func() {
+		if reason, ok := task.Info.Reason.(*types.TaskReasonUser); ok {
+			own = reason.UserName == user
+		}
+		if task.Info.Entity != nil {
+			about = *task.Info.Entity
+		}
+	})
+	if own {
+		return nil
+	}
+	return []need{{about, "Global.CancelTask"}}
 }
 
 // datastoreOf is the datastore of its browser; any other object is itself.
@@ -330,7 +354,7 @@ func (vc *vCenter) refusedFor(user string, target mo.Reference, method *simulato
 	if _, isEntity := target.(mo.Entity); (isEntity || about != ref) && !vc.granted(user, about, "System.View") {
 		return &types.NoPermission{Object: &about, PrivilegeId: "System.View"}
 	}
-	if fault := vc.lacking(user, method.Name, vc.needsOf(method)); fault != nil {
+	if fault := vc.lacking(user, method.Name, vc.needsOf(user, method)); fault != nil {
 		return fault
 	}
 	return nil

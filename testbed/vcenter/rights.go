@@ -221,27 +221,35 @@ func (vc *vCenter) postRights(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `want {"user": NAME, "roles": [{"entity": PATH, "privileges": [ID]}]}`, http.StatusBadRequest)
 		return
 	}
+	if err := vc.setRights(body.User, body.Roles); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	vc.lookAgain()
+}
+
+// setRights replaces a user's roles; nil: everything.
+func (vc *vCenter) setRights(user string, roles []role) error {
 	permissions := []permission{}
-	for _, role := range body.Roles {
+	for _, role := range roles {
 		p := permission{privileges: role.complete(), propagate: role.Propagate == nil || *role.Propagate}
 		if role.Entity != everywhere {
 			ref, err := vc.resolve(role.Entity)
 			if err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
+				return err
 			}
 			p.object = ref
 		}
 		permissions = append(permissions, p)
 	}
 	vc.rights.mu.Lock()
-	if body.Roles == nil {
-		delete(vc.rights.users, body.User)
+	defer vc.rights.mu.Unlock()
+	if roles == nil {
+		delete(vc.rights.users, user)
 	} else {
-		vc.rights.users[body.User] = permissions
+		vc.rights.users[user] = permissions
 	}
-	vc.rights.mu.Unlock()
-	vc.lookAgain()
+	return nil
 }
 
 // postHide takes {"objects": [NAME, …], "subtree": true}, and hides no others from now on.

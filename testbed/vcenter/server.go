@@ -78,6 +78,11 @@ func newVCenter(opts options) (*vCenter, error) {
 	if err := vc.createInventory(); err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
+	for _, u := range opts.users {
+		if err := vc.setRights(u.Username, u.Roles); err != nil {
+			return nil, fmt.Errorf("roles of %s: %w", u.Username, err)
+		}
+	}
 	return vc, nil
 }
 

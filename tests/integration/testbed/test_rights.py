@@ -181,7 +181,7 @@ def test_views_and_searches_show_only_what_may_be_seen(
     assert _names(tenant, vim.Folder) >= {"vm", "kubernetes"}
     index = tenant.content.searchIndex
     assert index.FindByUuid(None, vm.config.instanceUuid, True, True) is None
-    assert index.FindAllByUuid(None, vm.config.uuid, True) == []
+    assert index.FindAllByUuid(None, vm.config.uuid, True, False) == []
     assert index.FindByInventoryPath("/DC0/vm/DC0_C0_RP0_VM0") is None
     assert index.FindByInventoryPath("/DC0/vm/kubernetes") is not None
     folder = index.FindByInventoryPath("/DC0/vm")
@@ -346,6 +346,36 @@ def test_files_need_rights_on_the_datastore(tenant: Seat, allow: Callable[..., N
     assert tenant.put("LocalDS_0", "ubuntu-22.04/x", b"x").status_code == 201
     assert tenant.get("LocalDS_0", "ubuntu-22.04/x").status_code == 403
     assert tenant.delete("LocalDS_0", "ubuntu-22.04/x").status_code == 204
+
+
+def test_a_user_can_start_with_roles() -> None:
+    roles = {TENANT: ({"entity": "/DC0/vm/kubernetes", "privileges": ["Folder.Create"]},)}
+    with TestBed(Options(vms=0, users=((TENANT, "s3cret"),), roles=roles)) as bed:
+        seat = Seat(bed.info.vcenter, TENANT, "s3cret")
+        assert _folders_seen(seat) == {"kubernetes"}
+        Disconnect(seat.instance)
+
+
+def _folders_seen(seat: Seat) -> set[str]:
+    folder = seat.content.searchIndex.FindByInventoryPath("/DC0/vm/kubernetes")
+    assert seat.content.searchIndex.FindByInventoryPath("/DC0/vm") is None
+    return {folder.name}
+
+
+def test_somebody_elses_task_needs_a_right_to_be_cancelled(
+    vcenter: VCenter, admin: Seat, tenant: Seat, allow: Callable[..., None]
+) -> None:
+    vcenter.control("/tasks", {"durations": {"CloneVM_Task": 1500}})
+    allow({"entity": "/", "privileges": SYSTEM})
+    task = admin.clone(admin.find(vim.Folder, "kubernetes"), "cancelled")
+    mine = vim.Task(task._moId, tenant.instance._stub)
+    with pytest.raises(vim.fault.NoPermission) as caught:
+        mine.CancelTask()
+    assert caught.value.privilegeId == "Global.CancelTask"
+    task.CancelTask()
+    with pytest.raises(vmodl.fault.RequestCanceled):
+        result(task)
+    vcenter.control("/tasks", {"durations": {"CloneVM_Task": 200}})
 
 
 @pytest.mark.parametrize(

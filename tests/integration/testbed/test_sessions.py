@@ -67,7 +67,7 @@ def test_a_session_with_a_call_under_way_is_not_idle(vcenter: VCenter) -> None:
         ),
         partialUpdates=False,
     )
-    version = seat.content.propertyCollector.WaitForUpdatesEx().version
+    version = seat.content.propertyCollector.WaitForUpdatesEx("", query.WaitOptions()).version
     answers: list[object] = []
 
     def wait() -> None:
@@ -97,7 +97,8 @@ def test_an_administrator_terminates_a_session_and_its_waits(vcenter: VCenter) -
 def _wait_in_vain(seat: Seat) -> None:
     with contextlib.suppress(vim.fault.NotAuthenticated):
         collector = seat.content.propertyCollector.CreatePropertyCollector()
-        collector.WaitForUpdatesEx(collector.WaitForUpdatesEx().version)
+        options = vmodl.query.PropertyCollector.WaitOptions()
+        collector.WaitForUpdatesEx(collector.WaitForUpdatesEx("", options).version, options)
 
 
 def test_a_second_vcenter_is_another_one_in_everything() -> None:
