@@ -58,9 +58,30 @@ func (s *tagStore) createCategory(c category) (string, *apiError) {
 	if s.categoryNamed(c.Name) != nil {
 		return "", alreadyExists("category " + c.Name)
 	}
-	c.ID = "urn:vmomi:InventoryServiceCategory:" + uuid.NewString() + ":GLOBAL"
+	id, err := chosenID("Category", c.ID)
+	if err != nil {
+		return "", err
+	}
+	if _, taken := s.categories[id]; taken {
+		return "", alreadyExists("category " + id)
+	}
+	c.ID = id
 	s.categories[c.ID] = &c
 	return c.ID, nil
+}
+
+// chosenID is the id that a client wants for something new, if it is one, or a random one.
+func chosenID(kind, wanted string) (string, *apiError) {
+	prefix, suffix := "urn:vmomi:InventoryService"+kind+":", ":GLOBAL"
+	if wanted == "" {
+		return prefix + uuid.NewString() + suffix, nil
+	}
+	middle, isURN := strings.CutPrefix(wanted, prefix)
+	middle, isGlobal := strings.CutSuffix(middle, suffix)
+	if _, err := uuid.Parse(middle); !isURN || !isGlobal || err != nil {
+		return "", invalidArgument("not the id of a " + strings.ToLower(kind) + ": " + wanted)
+	}
+	return wanted, nil
 }
 
 func (s *tagStore) categoryNamed(name string) *category {
@@ -148,7 +169,14 @@ func (s *tagStore) createTag(t tag) (string, *apiError) {
 	if s.tagNamed(t.CategoryID, t.Name) != nil {
 		return "", alreadyExists("tag " + t.Name)
 	}
-	t.ID = "urn:vmomi:InventoryServiceTag:" + uuid.NewString() + ":GLOBAL"
+	id, err := chosenID("Tag", t.ID)
+	if err != nil {
+		return "", err
+	}
+	if _, taken := s.tags[id]; taken {
+		return "", alreadyExists("tag " + id)
+	}
+	t.ID = id
 	s.tags[t.ID] = &t
 	s.attached[t.ID] = map[objectID]bool{}
 	return t.ID, nil

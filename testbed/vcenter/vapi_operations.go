@@ -90,7 +90,7 @@ func categoryCreate(vc *vCenter, input map[string]any) (any, *apiError) {
 	spec := fields(input, "create_spec")
 	kinds, _ := spec["associable_types"].([]any)
 	id, err := vc.tags.createCategory(category{
-		Name: text(spec, "name"), Description: text(spec, "description"),
+		ID: text(spec, "category_id"), Name: text(spec, "name"), Description: text(spec, "description"),
 		Cardinality: text(spec, "cardinality"), AssociableTypes: stringList(kinds), UsedBy: []string{},
 	})
 	return id, err
@@ -137,8 +137,8 @@ func setUse(parameter string, used bool) operation {
 
 func tagCreate(vc *vCenter, input map[string]any) (any, *apiError) {
 	spec := fields(input, "create_spec")
-	return vc.tags.createTag(tag{Name: text(spec, "name"), Description: text(spec, "description"),
-		CategoryID: text(spec, "category_id"), UsedBy: []string{}})
+	return vc.tags.createTag(tag{ID: text(spec, "tag_id"), Name: text(spec, "name"),
+		Description: text(spec, "description"), CategoryID: text(spec, "category_id"), UsedBy: []string{}})
 }
 
 func tagGet(vc *vCenter, input map[string]any) (any, *apiError) {

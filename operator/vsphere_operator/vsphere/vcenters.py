@@ -96,7 +96,7 @@ class VCenter:
         self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
-        self.tags = Tags(self._calls)
+        self.tags = Tags(self._calls, notify=self._emit)
         self.files = Files(self._calls, self.tasks)
         self._watch.start()
 
@@ -198,6 +198,7 @@ class VCenter:
     async def close(self) -> None:
         """End the wait, let running calls end, log out of both sessions."""
         self.mute()
+        self.tags.close()
         await asyncio.to_thread(self._watch.stop)
         await self._calls.close()
         await asyncio.to_thread(self._automation.close, op_id=_SESSION_OP_ID)

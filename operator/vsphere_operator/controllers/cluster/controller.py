@@ -13,6 +13,7 @@ from vsphere_operator.api.vspheresettings import SecretLocation
 from vsphere_operator.controllers import clusters, conditions, indexes, settings, status, unsupported
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
+from vsphere_operator.controllers.cluster.tag_looks import TagLooks
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import (
@@ -43,6 +44,7 @@ from vsphere_operator.controllers.twins import problem_of_twin
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock
+from vsphere_operator.vsphere.answers import Present, Unknown
 from vsphere_operator.vsphere.faults import VSphereError
 
 Act = Callable[[Work], Awaitable[Problem | None]]
@@ -70,12 +72,12 @@ class ClusterController:
         self._setbacks = Setbacks(clock)
         # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
         self._ledgers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._tags_checked: dict[Key, tuple[str, float]] = {}
+        self._tag_looks = TagLooks(clock)
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
-            self._tags_checked.pop(key, None)
+            self._tag_looks.forget(key)
             self._setbacks.clear(key)
             return Result()
         work = Work(obj, self._objects, self._installation, ledgers=self._ledgers)
@@ -114,17 +116,30 @@ class ClusterController:
         return await folder_actions.ensure(work) or await self._tags(work)
 
     async def _tags(self, work: Work) -> Problem | None:
-        """Tags are in no watch, so they are polled: on a change of what is wanted, and once an interval."""
-        key = _key(work)
-        wanted = tag_actions.fingerprint(work)
-        before, at = self._tags_checked.get(key, ("", 0.0))
+        """Tags are in no watch: what is attached is polled for all Clusters together, and the record tells the rest."""
+        key, looks = _key(work), self._tag_looks
+        moref = tag_actions.folder_of(work)
+        if moref is None or not tag_actions.concerned(work):
+            looks.unwatch(key)
+            return await tag_actions.without_folder(work)
+        looks.watch(key, work.there.vcenter.tags, moref)
         interval = 0.75 * parse_duration(work.there.offer.vsphere.resync_interval)
-        if before == wanted and self._clock() - at < interval:
+        seen = await work.there.vcenter.tags.attached_within(moref, max_age=interval)
+        if isinstance(seen, Unknown):
+            return tag_actions.not_seen(seen)
+        attached = seen.value if isinstance(seen, Present) else frozenset()
+        if looks.names_are_believed(key) and tag_actions.in_line(work, attached):
+            work.found(TAGS_READY, "Attached")
+            return None
+        if looks.is_recent(key, tag_actions.fingerprint(work, attached), interval):
             work.keep(TAGS_READY)
             return None
-        problem = await tag_actions.ensure(work)
+        problem = await tag_actions.ensure(work, moref, attached)
         if problem is None:
-            self._tags_checked[key] = (tag_actions.fingerprint(work), self._clock())
+            now = work.there.vcenter.tags.attached_last(moref)
+            looks.ended_well(
+                key, tag_actions.fingerprint(work, now.value if isinstance(now, Present) else attached)
+            )
         return problem
 
     async def _reach(self, work: Work) -> Access | Problem:

@@ -8,7 +8,8 @@ from vsphere_operator.controllers.cluster import ledger
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.intents import seconds_until_shown
-from vsphere_operator.vsphere.answers import Present, Unknown
+from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
+from vsphere_operator.vsphere.tags import Category, Tag
 
 TAGS_READY = "TagsReady"
 CREATE_TAG = "CreateTag"
@@ -16,7 +17,9 @@ CREATE_CATEGORY = "CreateTagCategory"
 
 
 async def settle(work: Work) -> Problem | None:
-    """What an interrupted call may have made is found by its name, known by its mark, and put into the ledger."""
+    """What an interrupted call may have made is put into the ledger: found by the id that it was to have, or, where
+    vCenter chose another, by its name and mark.
+    """
     for type_ in (CREATE_CATEGORY, CREATE_TAG):
         operation = work.operation(type_)
         if operation is None:
@@ -25,7 +28,7 @@ async def settle(work: Work) -> Problem | None:
         if wait > 0:
             words = "waits to see what became of an interrupted change"
             return Problem(TAGS_READY, "TagsUnknown", words, stalled=False, retry_after=wait)
-        work.there.vcenter.tags.invalidate()
+        work.there.vcenter.tags.distrust()
         look = _find_category if type_ == CREATE_CATEGORY else _find_tag
         unclear = await look(work, operation)
         if unclear is not None:
@@ -34,7 +37,12 @@ async def settle(work: Work) -> Problem | None:
 
 
 async def _find_category(work: Work, operation: Operation) -> Problem | None:
-    answer = await work.there.vcenter.tags.category(operation.details.get("name", ""), op_id=work.op_id)
+    tags, details = work.there.vcenter.tags, operation.details
+    answer: Answer[Category] = Absent("")
+    if "id" in details:
+        answer = await tags.get_category_fresh(details["id"], op_id=work.op_id)
+    if isinstance(answer, Absent):
+        answer = await tags.category(details.get("name", ""), op_id=work.op_id)
     match answer:
         case Unknown(why=why):
             return Problem(TAGS_READY, "CategoryUnknown", why, stalled=False, retry_after=10.0)
@@ -49,12 +57,16 @@ async def _find_category(work: Work, operation: Operation) -> Problem | None:
 
 
 async def _find_tag(work: Work, operation: Operation) -> Problem | None:
-    tags = work.there.vcenter.tags
-    category = await tags.get_category_fresh(operation.details.get("category", ""), op_id=work.op_id)
+    tags, details = work.there.vcenter.tags, operation.details
+    category = await tags.get_category_fresh(details.get("category", ""), op_id=work.op_id)
     if isinstance(category, Unknown):
         return Problem(TAGS_READY, "CategoryUnknown", category.why, stalled=False, retry_after=10.0)
     if isinstance(category, Present):
-        answer = await tags.tag(category.value.id, operation.details.get("name", ""), op_id=work.op_id)
+        answer: Answer[Tag] = Absent("")
+        if "id" in details:
+            answer = await tags.get_tag_fresh(details["id"], op_id=work.op_id)
+        if isinstance(answer, Absent):
+            answer = await tags.tag(category.value.id, details.get("name", ""), op_id=work.op_id)
         if isinstance(answer, Unknown):
             return Problem(TAGS_READY, "TagUnknown", answer.why, stalled=False, retry_after=10.0)
         if isinstance(answer, Present):

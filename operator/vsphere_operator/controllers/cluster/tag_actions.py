@@ -5,7 +5,7 @@ The ledger in status is written before a tag is attached, so that whatever was m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from vsphere_operator.api.cluster import CategoryStatus, TagStatus
@@ -21,26 +21,71 @@ from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import TagMark
-from vsphere_operator.vsphere.tags import Category, Tag
+from vsphere_operator.vsphere.tags import Category, Tag, new_category_id, new_tag_id
 
 _POLLED = 60.0  # seconds; no watch tells of a category that a person makes
 
 
-async def ensure(work: Work) -> Problem | None:
+def concerned(work: Work) -> bool:
+    """Whether tags are wanted, recorded or may have been made: else vCenter's tags are none of our business."""
+    known = work.status
+    made = known.tags or known.categories or work.operation(CREATE_TAG) or work.operation(CREATE_CATEGORY)
+    return bool(made or _wanted(work))
+
+
+def folder_of(work: Work) -> MoRef | None:
+    """The folder that carries the tags; None for one that a person named, which is never tagged."""
+    folder = work.status.folder
+    if folder is None or folder.mo_ref is None or folder.origin is Origin.EXTERNAL:
+        return None
+    return MoRef(folder.mo_ref)
+
+
+def in_line(work: Work, attached: Collection[str]) -> bool:
+    """Whether the record and what is attached agree with what is wanted: then nothing has to be asked."""
+    known = work.status
+    if work.operation(CREATE_TAG) or work.operation(CREATE_CATEGORY):
+        return False
+    wanted = {_recorded(known.tags, one) for one in _wanted(work)}
+    used = {t.category_id for t in known.tags}
+    return wanted == {t.id for t in known.tags} <= set(attached) and {c.id for c in known.categories} <= used
+
+
+def not_seen(answer: Unknown) -> Problem:
+    """What is attached could not be read: that is never taken for "nothing"."""
+    if answer.fault is not None:
+        raise VSphereError(answer.fault)
+    return Problem(TAGS_READY, "TagsUnknown", answer.why, stalled=False, retry_after=10.0)
+
+
+async def without_folder(work: Work) -> Problem | None:
+    """No folder to tag, or nothing to do with tags."""
+    if not concerned(work):
+        work.found(TAGS_READY, "NoTags")
+        return None
+    unclear = await interrupted_tags.settle(work)
+    if unclear is not None:
+        return unclear
+    folder = work.status.folder
+    if folder is None or folder.mo_ref is None:
+        return None
+    if _wanted(work):
+        words = "a folder named in spec.cloud.vsphere.folder is never tagged; remove spec.cloud.vsphere.tags"
+        return Problem(TAGS_READY, "FolderExternal", words)
+    work.found(TAGS_READY, "NoTags")
+    return None
+
+
+async def ensure(work: Work, folder: MoRef, attached: Collection[str]) -> Problem | None:
     """The wanted tags on the folder and no others of ours, or what stands in the way."""
     unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
-    wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
-    found = await _resolve_all(work, wanted)
+    _hint(work)
+    found = await _resolve_all(work, _wanted(work))
     if isinstance(found, Problem):
         return found
-    folder = work.status.folder
-    if folder is None or folder.mo_ref is None:
-        return None
-    if folder.origin is Origin.EXTERNAL:
-        return _untagged_external(work, found)
-    await _bring_in_line(work, MoRef(folder.mo_ref), found)
+    await _bring_in_line(work, folder, found, attached)
     left = await drop(work, [t for t in work.status.tags if t.id not in {f.id for f in found}])
     await drop_categories(work)
     if left:
@@ -52,12 +97,31 @@ async def ensure(work: Work) -> Problem | None:
     return None
 
 
-def fingerprint(work: Work) -> str:
-    """Changes with what is wanted, with the folder, and with the ledger."""
-    wanted = settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
+def fingerprint(work: Work, attached: Collection[str]) -> str:
+    """Changes with what is wanted, with the folder, with the ledger, and with what of it is attached."""
     known = work.status
-    parts = (wanted, known.folder, known.tags, known.categories, work.there.instance_uuid)
-    return repr(parts)
+    on = sorted(t.id for t in known.tags if t.id in attached)
+    return repr((_wanted(work), known.folder, known.tags, known.categories, on, work.there.instance_uuid))
+
+
+def _wanted(work: Work) -> list[EffectiveTag]:
+    return settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
+
+
+def _recorded(entries: Iterable[TagStatus], wanted: EffectiveTag) -> str | None:
+    if not wanted.category:
+        return None
+    same = (t for t in entries if t.name == wanted.name and wanted.category in (t.category, t.category_id))
+    return next((t.id for t in same), None)
+
+
+def _hint(work: Work) -> None:
+    tags = work.there.vcenter.tags
+    for category in work.status.categories:
+        tags.hint_category(category.id, category.name)
+    for tag in work.status.tags:
+        if tag.category_id is not None:
+            tags.hint(tag.id, tag.name, tag.category_id)
 
 
 async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
@@ -155,55 +219,67 @@ async def _category(work: Work, name_or_id: str) -> Category | Problem:
 
 async def _create_category(work: Work, name: str) -> Category:
     """The new category, or the one that another Cluster or a person made in this moment."""
-    await work.intend(work.started(CREATE_CATEGORY, name, name=name))
+    wanted = new_category_id()
+    await work.intend(work.started(CREATE_CATEGORY, name, name=name, id=wanted))
     mark = TagMark(work.installation, work.id).as_description()
+    tags = work.there.vcenter.tags
     try:
-        return await work.there.vcenter.tags.create_category(name, mark, "MULTIPLE", op_id=work.op_id)
+        return await tags.create_category(name, mark, "MULTIPLE", category_id=wanted, op_id=work.op_id)
     except VSphereError as error:
         if not may_have_happened(error.fault):
             await work.strike(CREATE_CATEGORY)
         if error.fault.fault_class is FaultClass.CONFLICT:
-            answer = await work.there.vcenter.tags.category(name, op_id=work.op_id)
+            answer = await tags.category(name, op_id=work.op_id)
             if isinstance(answer, Present):
                 return answer.value
         raise
 
 
 async def _tag(work: Work, category: Category, name: str) -> Tag | Problem:
-    answer = await work.there.vcenter.tags.tag(category.id, name, op_id=work.op_id)
-    match answer:
+    """Made first and searched only when it was there already: a search grows with other people's tags."""
+    known = await work.there.vcenter.tags.known_tag(category.id, name, op_id=work.op_id)
+    match known:
         case Present(value=tag):
             return tag
         case Unknown(why=why):
             return Problem(TAGS_READY, "TagUnknown", why, stalled=False, retry_after=10.0)
-        case Absent():
-            return await _create_tag(work, category, name)
+    return await _create_tag(work, category, name)
 
 
-async def _create_tag(work: Work, category: Category, name: str) -> Tag:
-    """The new tag, or the one that another Cluster or a person made in this moment."""
-    await work.intend(work.started(CREATE_TAG, f"{category.name}/{name}", category=category.id, name=name))
+async def _create_tag(work: Work, category: Category, name: str) -> Tag | Problem:
+    """The new tag, or the one that another Cluster or a person has made."""
+    wanted = new_tag_id()
+    words = f"{category.name}/{name}"
+    await work.intend(work.started(CREATE_TAG, words, category=category.id, name=name, id=wanted))
     mark = TagMark(work.installation, work.id).as_description()
+    tags = work.there.vcenter.tags
     try:
-        return await work.there.vcenter.tags.create_tag(category.id, name, mark, op_id=work.op_id)
+        return await tags.create_tag(category.id, name, mark, tag_id=wanted, op_id=work.op_id)
     except VSphereError as error:
         if not may_have_happened(error.fault):
             await work.strike(CREATE_TAG)
-        if error.fault.fault_class is FaultClass.CONFLICT:
-            answer = await work.there.vcenter.tags.tag(category.id, name, op_id=work.op_id)
-            if isinstance(answer, Present):
-                return answer.value
+        # Who may not create tags may still use one that is there.
+        if error.fault.fault_class not in (FaultClass.CONFLICT, FaultClass.PERMISSION):
+            raise
+        answer = await tags.tag(category.id, name, op_id=work.op_id)
+        match answer:
+            case Present(value=tag):
+                return tag
+            case Unknown(why=why):
+                return Problem(TAGS_READY, "TagUnknown", why, stalled=False, retry_after=10.0)
         raise
 
 
-async def _bring_in_line(work: Work, folder: MoRef, wanted: Sequence[TagStatus]) -> None:
+async def _bring_in_line(
+    work: Work, folder: MoRef, wanted: Sequence[TagStatus], attached: Collection[str]
+) -> None:
     tags = work.there.vcenter.tags
-    on = (await tags.attached([folder], op_id=work.op_id)).get(folder, [])
-    needed = ledger.changes(wanted=wanted, ledger=work.status.tags, attached=on)
-    if needed.attach:
-        await tags.attach(needed.attach, folder, op_id=work.op_id)
+    needed = ledger.changes(wanted=wanted, ledger=work.status.tags, attached=attached)
+    # First off, then on: a category may allow one tag on an object.
     if needed.detach:
         await tags.detach(needed.detach, folder, op_id=work.op_id)
+    if needed.attach:
+        await tags.attach(needed.attach, folder, op_id=work.op_id)
 
 
 async def _delete_if_unused(work: Work, tag: TagStatus) -> bool:
@@ -242,14 +318,6 @@ def _untold(answer: Unknown) -> bool:
     if answer.fault is not None:
         raise VSphereError(answer.fault)
     return False
-
-
-def _untagged_external(work: Work, found: Sequence[TagStatus]) -> Problem | None:
-    if found:
-        words = "a folder named in spec.cloud.vsphere.folder is never tagged; remove spec.cloud.vsphere.tags"
-        return Problem(TAGS_READY, "FolderExternal", words)
-    work.found(TAGS_READY, "NoTags")
-    return None
 
 
 def _other_ledgers(work: Work) -> Iterable[Sequence[TagStatus]]:

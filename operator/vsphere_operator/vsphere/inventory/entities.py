@@ -152,9 +152,11 @@ class ResourcePool(Entity):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the watch saw. `state`: the connection or `synced` changed; `task`: a followed task ended."""
+    """What was seen. `state`: the connection or `synced` changed; `task`: a followed task ended; `tags`: a watched
+    object carries others than before.
+    """
 
-    kind: Literal["entered", "changed", "left", "state", "task"]
+    kind: Literal["entered", "changed", "left", "state", "task", "tags"]
     moref: MoRef | None = None
     old: Entity | None = None
     new: Entity | None = None

@@ -123,6 +123,8 @@ class World:
     tags: dict[str, Tag] = field(default_factory=dict)
     categories: dict[str, Category] = field(default_factory=dict)
     attached: set[tuple[str, MoRef]] = field(default_factory=set)
+    takes_tag_ids: bool = True
+    """Whether new tags and categories get the ids that the client wants."""
     files: set[str] = field(default_factory=set)
     pending: dict[MoRef, Pending] = field(default_factory=dict)
     tasks: dict[MoRef, TaskInfo] = field(default_factory=dict)
@@ -490,13 +492,44 @@ class FakeFolders:
 
 
 class FakeTags:
-    """No cache: what the real one remembers must not matter here."""
+    """No cache: what the real one remembers must not matter here. Its poll is always up to date, and tells nobody."""
 
     def __init__(self, vcenter: FakeVCenter) -> None:
         self._vcenter, self._world = vcenter, vcenter.world
+        self.watched: list[MoRef] = []
+        self._looked_at: set[MoRef] = set()
 
-    def invalidate(self) -> None:
+    def distrust(self) -> None:
         pass
+
+    def hint(self, tag_id: str, name: str, category_id: str) -> None:
+        pass
+
+    def hint_category(self, category_id: str, name: str) -> None:
+        pass
+
+    def watch(self, moref: MoRef) -> None:
+        self.watched.append(moref)
+
+    def unwatch(self, moref: MoRef) -> None:
+        self.watched.remove(moref)
+
+    def attached_last(self, moref: MoRef) -> Answer[frozenset[str]]:
+        return Present(frozenset(t for t, on in self._world.attached if on == moref))
+
+    async def attached_within(self, moref: MoRef, *, max_age: float) -> Answer[frozenset[str]]:
+        """The first look is a call of its own."""
+        if moref not in self._looked_at:
+            try:
+                await self.attached([moref], op_id="poll")
+            except VSphereError as error:
+                return Unknown(error.fault.message, error.fault)
+            self._looked_at.add(moref)
+        return self.attached_last(moref)
+
+    async def known_tag(self, category_id: str, name: str, *, op_id: str) -> Present[Tag] | Unknown | None:
+        """Nothing is remembered."""
+        return None
 
     async def category(self, name_or_id: str, *, op_id: str) -> Answer[Category]:
         found = [c for c in self._world.categories.values() if name_or_id in (c.id, c.name)]
@@ -533,24 +566,35 @@ class FakeTags:
         return await self._vcenter.call("list tags", inside)
 
     async def create_category(
-        self, name: str, description: str, cardinality: str = "MULTIPLE", *, op_id: str
+        self,
+        name: str,
+        description: str,
+        cardinality: str = "MULTIPLE",
+        *,
+        category_id: str | None = None,
+        op_id: str,
     ) -> Category:
         def effect() -> Category:
-            made = Category(f"cat-{name}", name, description, cardinality)
-            if made.id in self._world.categories:
+            if any(c.name == name for c in self._world.categories.values()):
                 raise VSphereError(fault(FaultClass.CONFLICT, "AlreadyExists"))
+            made = Category(self._id(category_id, f"cat-{name}"), name, description, cardinality)
             return self._world.categories.setdefault(made.id, made)
 
         return await self._vcenter.call("create category", effect)
 
-    async def create_tag(self, category_id: str, name: str, description: str, *, op_id: str) -> Tag:
+    async def create_tag(
+        self, category_id: str, name: str, description: str, *, tag_id: str | None = None, op_id: str
+    ) -> Tag:
         def effect() -> Tag:
-            made = Tag(f"tag-{category_id}-{name}", name, description, category_id)
-            if made.id in self._world.tags:
+            if any((t.category_id, t.name) == (category_id, name) for t in self._world.tags.values()):
                 raise VSphereError(fault(FaultClass.CONFLICT, "AlreadyExists"))
+            made = Tag(self._id(tag_id, f"tag-{category_id}-{name}"), name, description, category_id)
             return self._world.tags.setdefault(made.id, made)
 
         return await self._vcenter.call("create tag", effect)
+
+    def _id(self, wanted: str | None, own: str) -> str:
+        return wanted if wanted and self._world.takes_tag_ids else own
 
     async def delete_category(self, category_id: str, *, op_id: str) -> None:
         await self._vcenter.call("delete category", lambda: self._world.categories.pop(category_id, None))
