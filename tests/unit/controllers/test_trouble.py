@@ -85,8 +85,12 @@ async def test_a_refused_call_for_a_cluster_is_told_and_made_again_later(
     assert site.is_ready("Cluster", "shop"), site.object("Cluster", "shop")["status"]
 
 
+@pytest.mark.parametrize("takes_ids", [True, False])
 @pytest.mark.parametrize("call", ["create folder", "rename folder", "create category", "create tag"])
-async def test_a_lost_answer_for_a_cluster_makes_nothing_twice(site: Site, call: str) -> None:
+async def test_a_lost_answer_for_a_cluster_makes_nothing_twice(
+    site: Site, call: str, takes_ids: bool
+) -> None:
+    site.world.takes_tag_ids = takes_ids
     site.world.lose_answer.add(call)
     site.api.put(samples.a_cluster(**TAGGED))
     await site.run(patience=600)

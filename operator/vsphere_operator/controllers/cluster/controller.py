@@ -117,12 +117,13 @@ class ClusterController:
 
     async def _tags(self, work: Work) -> Problem | None:
         """Tags are in no watch: what is attached is polled for all Clusters together, and the record tells the rest."""
-        key, looks = _key(work), self._tag_looks
+        key, looks, work.concern = _key(work), self._tag_looks, TAGS_READY
         moref = tag_actions.folder_of(work)
         if moref is None or not tag_actions.concerned(work):
             looks.unwatch(key)
             return await tag_actions.without_folder(work)
         looks.watch(key, work.there.vcenter.tags, moref)
+        tag_actions.hint(work)
         interval = 0.75 * parse_duration(work.there.offer.vsphere.resync_interval)
         seen = await work.there.vcenter.tags.attached_within(moref, max_age=interval)
         if isinstance(seen, Unknown):
@@ -207,7 +208,7 @@ class ClusterController:
         try:
             result = await act(work)
         except VSphereError as error:
-            problem = problem_of(error.fault, concern)
+            problem = problem_of(error.fault, work.concern or concern)
             if work.access is not None:
                 inputs = inputs_of(work.access, work.obj)
                 self._setbacks.record(key, problem, inputs=inputs, delay=error.fault.retry_after)

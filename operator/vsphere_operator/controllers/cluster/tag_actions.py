@@ -76,12 +76,24 @@ async def without_folder(work: Work) -> Problem | None:
     return None
 
 
+def hint(work: Work) -> None:
+    """What the ledger tells is worth a look before any search, for this Cluster and for all others."""
+    tags = work.there.vcenter.tags
+    for category in work.status.categories:
+        tags.hint_category(category.id, category.name)
+    for tag in work.status.tags:
+        if tag.category_id is not None:
+            tags.hint(tag.id, tag.name, tag.category_id)
+
+
 async def ensure(work: Work, folder: MoRef, attached: Collection[str]) -> Problem | None:
     """The wanted tags on the folder and no others of ours, or what stands in the way."""
     unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
-    _hint(work)
+    if not {t.id for t in work.status.tags} <= set(attached):
+        # Taken off, or deleted altogether: what is remembered may be of things that are gone.
+        work.there.vcenter.tags.distrust()
     found = await _resolve_all(work, _wanted(work))
     if isinstance(found, Problem):
         return found
@@ -113,15 +125,6 @@ def _recorded(entries: Iterable[TagStatus], wanted: EffectiveTag) -> str | None:
         return None
     same = (t for t in entries if t.name == wanted.name and wanted.category in (t.category, t.category_id))
     return next((t.id for t in same), None)
-
-
-def _hint(work: Work) -> None:
-    tags = work.there.vcenter.tags
-    for category in work.status.categories:
-        tags.hint_category(category.id, category.name)
-    for tag in work.status.tags:
-        if tag.category_id is not None:
-            tags.hint(tag.id, tag.name, tag.category_id)
 
 
 async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:

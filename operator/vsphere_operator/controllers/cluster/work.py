@@ -33,6 +33,8 @@ class Work:
     )
     """By vCenter: held while the ledgers of all its Clusters are read and one of them is changed."""
     findings: dict[str, Condition] = field(default_factory=dict)
+    concern: str | None = None
+    """The condition that a fault of vCenter now belongs to, where it is not the folder's."""
 
     @property
     def cluster(self) -> Cluster:
