@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from vsphere_operator.controllers.cluster.controller import ClusterController
 from vsphere_operator.controllers.indexes import INDEXES, Index
+from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.machine.controller import MachineController
 from vsphere_operator.controllers.machinedeployment.controller import MachineDeploymentController
 from vsphere_operator.controllers.machineset.controller import MachineSetController
@@ -59,7 +60,8 @@ def build(
     admissions = Admissions(
         enqueue, clock=clock, timer=asyncio.get_running_loop().call_later, metrics=admission_metrics
     )
-    seeds = SeedController(objects=objects, vcenters=use, events=events)
+    losses = Losses(objects, clock)
+    seeds = SeedController(objects=objects, vcenters=use, events=events, losses=losses)
     clusters = ClusterController(
         objects=objects, vcenters=use, events=events, installation=installation, clock=clock
     )
@@ -69,6 +71,7 @@ def build(
         events=events,
         installation=installation,
         admissions=admissions,
+        losses=losses,
         clock=clock,
     )
     return Controllers(

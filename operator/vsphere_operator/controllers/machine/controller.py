@@ -21,6 +21,7 @@ from vsphere_operator.controllers.lifecycle import (
     lets_go,
     release,
 )
+from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.machine import gather, operations, plan_create, plan_delete, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
@@ -63,6 +64,7 @@ class MachineController:
         events: Events,
         installation: str,
         admissions: Admissions,
+        losses: Losses,
         clock: Clock = time.monotonic,
     ) -> None:
         self._objects = objects
@@ -72,6 +74,7 @@ class MachineController:
         self._actions = Actions(objects)
         self._preparation = Preparation(objects=objects, templates=Templates(clock))
         self._setbacks = Setbacks(clock)
+        self._losses = losses
         self._turns = Turns(admissions, objects)
         self._succeeded: dict[Key, str] = {}
 
@@ -167,14 +170,19 @@ class MachineController:
             case steps.Inspect(moref=moref):
                 looks.details = await vcenter.vms.read(moref, op_id=work.op_id)
             case steps.ProveAbsence(moref=moref):
-                looks.absence = await vcenter.vms.absence(
-                    moref, work.instance_uuid, work.folder, op_id=work.op_id
-                )
+                looks.absence = await self._prove_absence(work, moref)
             case steps.LookIntoFolder(moref=moref):
                 looks.folder_content = await vcenter.folders.child_entities_fresh(moref, op_id=work.op_id)
             case _:
                 return False
         return True
+
+    async def _prove_absence(self, work: Work, moref: MoRef | None) -> Answer[MoRef]:
+        doubt = self._losses.doubt(work.access, *([moref] if moref else []), work.instance_uuid)
+        if doubt is not None:
+            return doubt
+        vms = work.access.vcenter.vms
+        return await vms.absence(moref, work.instance_uuid, work.folder, op_id=work.op_id)
 
     async def _attempt(
         self, key: Key, work: Work, step: steps.Step, inputs: str

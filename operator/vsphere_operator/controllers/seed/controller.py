@@ -22,6 +22,7 @@ from vsphere_operator.controllers.datacenters import (
     read_login,
 )
 from vsphere_operator.controllers.lifecycle import is_deleting
+from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.seed.checks import check
@@ -37,10 +38,11 @@ class SeedController:
 
     kind = "Seed"
 
-    def __init__(self, *, objects: Objects, vcenters: VCenterPool, events: Events) -> None:
+    def __init__(self, *, objects: Objects, vcenters: VCenterPool, events: Events, losses: Losses) -> None:
         self._objects = objects
         self._vcenters = vcenters
         self._events = events
+        self._losses = losses
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, "", key.name)
@@ -75,6 +77,7 @@ class SeedController:
             Condition(CREDENTIALS_VALID, "True", "LoggedIn"),
             Condition(VCENTER_AVAILABLE, "True", "Connected"),
             *check(found),
+            self._losses.condition(found),
             *_told(offer, vsphere),
         ]
         return Report(name, findings, vcenter=_vcenter(found))

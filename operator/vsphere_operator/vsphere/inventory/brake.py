@@ -134,7 +134,7 @@ class Brake:
         if self.doubt is None or not lost <= self._named:
             self._named = lost
             since = today if self.doubt is None else self.doubt.since
-            self.doubt = Doubt(_name(lost), len(lost), of, since)
+            self.doubt = Doubt(name_of(lost), len(lost), of, since)
         elif len(lost) != self.doubt.missing:
             # Fewer than a person was asked about: the same name will do.
             self.doubt = replace(self.doubt, missing=len(lost))
@@ -144,6 +144,6 @@ def _marked(vm: VmEntity) -> bool:
     return ownership.parse_mark(vm.extra_config) is not None
 
 
-def _name(uuids: Iterable[str]) -> str:
-    """The same for the same loss, whoever sees it, before and after a restart."""
-    return hashlib.sha256("\n".join(sorted(uuids)).encode()).hexdigest()[:12]
+def name_of(uuids: Iterable[str]) -> str:
+    """The id of a loss: the same for the same VMs, whoever misses them, before and after a restart."""
+    return hashlib.sha256("\n".join(sorted(uuid.lower() for uuid in uuids)).encode()).hexdigest()[:12]

@@ -220,7 +220,7 @@ class World:
     ) -> MoRef:
         ref = MoRef(f"Task:task-{next(self._numbers)}")
         self.pending[ref] = Pending(kind, effect, undo)
-        method = {"clone": "VirtualMachine.clone"}.get(kind, kind)
+        method = {"clone": "VirtualMachine.clone", "destroy vm": "VirtualMachine.destroy"}.get(kind, kind)
         running = sum(task.kind == kind for task in self.pending.values())
         self.most_running[kind] = max(self.most_running.get(kind, 0), running)
         self.tasks[ref] = TaskInfo(ref, method, entity, "running", self.clock.now())
@@ -276,11 +276,15 @@ class FakeVCenter:
             self,
             notify=lambda changes: on_change(self, changes),
             later=lambda _, do: self._loop.call_soon(do),
+            destroying=self._destroying,
         )
         self.vms, self.folders = FakeVms(self), FakeFolders(self)
         self.tags, self.files = FakeTags(self), FakeFiles(self)
         world.connections.append(self)
         self.look()
+
+    def _destroying(self, moref: MoRef, failed: bool) -> None:
+        (self.inventory.expect_no_more if failed else self.inventory.expect_gone)(moref)
 
     def subscribe(self, ref: MoRef) -> None:
         """Asked for a task that is not among the recent ones: it is forgotten."""
@@ -290,6 +294,11 @@ class FakeVCenter:
     def unsubscribe(self, ref: MoRef) -> None:
         pass
 
+    def accept_losses(self, doubt_id: str) -> bool:
+        changes = self.inventory.accept_losses(doubt_id)
+        self._on_change(self, changes)
+        return bool(changes)
+
     def look(self) -> None:
         """One answer of the watch."""
         self.inventory.seen_at = self._loop.time()
@@ -297,6 +306,7 @@ class FakeVCenter:
         gone = [(m, None) for m in self.inventory.morefs() if m not in seen]
         changes = self.inventory.apply([*seen.items(), *gone])
         changes += self.tasks.apply_recent(list(self.world.tasks.items()))
+        changes += self.inventory.settle()
         if changes:
             self._on_change(self, changes)
 
