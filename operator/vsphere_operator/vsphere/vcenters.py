@@ -17,6 +17,7 @@ from vsphere_operator.vsphere.files import Files
 from vsphere_operator.vsphere.folders import Folders
 from vsphere_operator.vsphere.inventory.entities import Change
 from vsphere_operator.vsphere.inventory.index import Inventory
+from vsphere_operator.vsphere.inventory.scope import Scope
 from vsphere_operator.vsphere.inventory.watch import About, EntityUpdate, TaskUpdate, Watch
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.session.automation import Automation
@@ -79,6 +80,7 @@ class VCenter:
         user_agent: str,
         gate: LoginGate,
         metrics: CallMetrics | None,
+        scope: Scope = None,
     ) -> None:
         self.id = VCenterId(endpoint.authority, endpoint.key, credentials.username, credentials.version)
         self.endpoint = endpoint
@@ -92,7 +94,7 @@ class VCenter:
         self._session = SoapSession(endpoint, credentials, user_agent=user_agent, gate=gate)
         self._automation = Automation(endpoint, credentials, user_agent=user_agent, gate=gate)
         self._calls = Calls(self._session, self._automation, metrics)
-        self._watch = Watch(self._session, self, self._loop)
+        self._watch = Watch(self._session, self, self._loop, scope=scope)
         self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
@@ -113,6 +115,14 @@ class VCenter:
         """Connected, and the inventory is a current copy."""
         return isinstance(self.state, Connected) and self.inventory.synced
 
+    def scope(self, datacenters: Scope) -> None:
+        """Read only these datacenters, by name or inventory path; `None`: everything. Never blocks.
+
+        Costs nothing when unchanged. Else everything in them is read anew, and only differences are told.
+        """
+        if self._watch.scope(datacenters):
+            self._calls.background(self._watch.nudge)
+
     # The tasks ask
 
     def subscribe(self, ref: MoRef) -> None:
@@ -132,10 +142,15 @@ class VCenter:
 
     # The watch tells (on the event loop)
 
-    def begin(self, about: About, root: MoRef) -> None:
+    def begin(
+        self, about: About, root: MoRef, datacenters: frozenset[MoRef] | None, *, rescoped: bool
+    ) -> None:
+        # With another scope only, the copy of what was in the old one too stays as good as it was.
+        kept = rescoped and self.ready and about.instance_uuid == self._instance_uuid
         self._instance_uuid = about.instance_uuid
         self.inventory.root = root
-        self.inventory.synced = False
+        self.inventory.synced = kept
+        self.inventory.begin_reading(datacenters)
         self._seen = set()
         self.tasks.restart()
         self._set_state(Connected(about.instance_uuid, about.version, about.build, about.api_type))
@@ -163,6 +178,7 @@ class VCenter:
         for start in range(0, len(gone), _SWEEP):
             self._emit(self.inventory.apply([(moref, None) for moref in gone[start : start + _SWEEP]]))
         self.tasks.caught_up()
+        self.inventory.end_reading()
         self.inventory.synced = True
         self._emit([*self.inventory.settle(), Change("state")])
 
@@ -230,6 +246,7 @@ class VCenters:
         self._retire_seconds = retire_seconds
         self._gate = LoginGate()
         self._pool: dict[tuple[Endpoint, Credentials], VCenter] = {}
+        self._scopes: dict[str, Scope] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._retiring: dict[tuple[Endpoint, Credentials], tuple[VCenter, asyncio.TimerHandle]] = {}
         self._checked: dict[tuple[Endpoint, Credentials], tuple[Fault | None, float]] = {}
@@ -251,8 +268,17 @@ class VCenters:
                 user_agent=self._user_agent,
                 gate=self._gate,
                 metrics=self._metrics,
+                scope=self._scopes.get(endpoint.authority),
             )
         return found
+
+    def scope(self, authority: str, datacenters: Scope) -> None:
+        """Which datacenters of the vCenter at `host:port` are read, by the connections there are and will be."""
+        self._scopes[authority] = datacenters
+        retiring = (vcenter for vcenter, _ in self._retiring.values())
+        for vcenter in (*self._pool.values(), *retiring):
+            if vcenter.endpoint.authority == authority:
+                vcenter.scope(datacenters)
 
     def _bring_back(self, key: tuple[Endpoint, Credentials]) -> VCenter | None:
         vcenter, timer = self._retiring.pop(key, (None, None))

@@ -90,8 +90,9 @@ class VirtualMachines:
             return Unknown(error.fault.message, error.fault)
 
     def _roots(self) -> list[MoRef]:
-        """The VM folders of the datacenters that are known."""
-        datacenters = [d for d in self._inventory.all(Datacenter) if isinstance(d, Datacenter)]
+        """The VM folders of the datacenters that are read."""
+        known = (d for d in self._inventory.all(Datacenter) if isinstance(d, Datacenter))
+        datacenters = [d for d in known if not self._inventory.is_unread(d.moref)]
         return [d.vm_folder for d in datacenters if d.vm_folder is not None]
 
     async def clone(self, request: CloneRequest, *, op_id: str) -> TaskRef:

@@ -19,7 +19,8 @@ from testbed.harness import VCenter as Double
 from tests.integration.vsphere.outside import disconnect, smart_connect
 from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
-from vsphere_operator.vsphere.inventory import Change
+from vsphere_operator.vsphere.identity import may_be_ours
+from vsphere_operator.vsphere.inventory import Change, Inventory, VmEntity
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tasks import Running, TaskRef, TaskState
 from vsphere_operator.vsphere.vcenters import VCenter, VCenters
@@ -121,8 +122,14 @@ async def pool(changes: list[Change]) -> AsyncIterator[VCenters]:
 @pytest_asyncio.fixture
 async def vcenter(pool: VCenters, endpoint: Endpoint, credentials: Credentials) -> VCenter:
     made = pool.get(endpoint, credentials)
-    await becomes(lambda: made.ready)
+    await becomes(lambda: made.ready and looked_closely(made.inventory))
     return made
+
+
+def looked_closely(inventory: Inventory) -> bool:
+    """Whether all VMs that may be ours have had their close look."""
+    vms = (e for e in inventory.all(VmEntity) if isinstance(e, VmEntity))
+    return all(vm.marks_read for vm in vms if may_be_ours(vm.instance_uuid or ""))
 
 
 @pytest.fixture

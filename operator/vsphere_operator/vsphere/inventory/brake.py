@@ -82,16 +82,22 @@ class Brake:
 
     def update(self, moref: MoRef, old: VmEntity | None, new: VmEntity | None, now: float) -> None:
         """One VM changed, came (`old` is None) or went (`new` is None)."""
+        watched = moref in self._marked
         self._marked.discard(moref)
-        if new is not None and _marked(new):
+        if new is not None and ownership.parse_mark(new.extra_config) is not None:
             self._marked.add(moref)
-        if old is None or old.instance_uuid is None or not _marked(old):
+        if not watched or old is None or old.instance_uuid is None:
             return
         # A VM whose configuration cannot be read now is there; under an old MoRef another one may be.
         if new is not None and new.instance_uuid in (None, old.instance_uuid):
             return
         if self._expected.pop(moref, 0.0) <= now:
             self._lost[old.instance_uuid.lower()] = _Loss(old, now)
+
+    @property
+    def watched(self) -> list[MoRef]:
+        """The VMs with a mark, and those in doubt."""
+        return [*self._marked, *(loss.vm.moref for loss in self._lost.values())]
 
     def forget(self, morefs: Iterable[MoRef]) -> None:
         """These are not watched any more: their going says nothing."""
@@ -138,10 +144,6 @@ class Brake:
         elif len(lost) != self.doubt.missing:
             # Fewer than a person was asked about: the same name will do.
             self.doubt = replace(self.doubt, missing=len(lost))
-
-
-def _marked(vm: VmEntity) -> bool:
-    return ownership.parse_mark(vm.extra_config) is not None
 
 
 def name_of(uuids: Iterable[str]) -> str:

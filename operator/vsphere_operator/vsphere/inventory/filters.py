@@ -7,8 +7,8 @@ vCenter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vsphere_operator.vsphere import devices, morefs, ownership, questions
@@ -159,6 +159,15 @@ _DECODERS = {
 }
 
 
+def decoded(moref: MoRef, known: Entity | None, changes: Mapping[str, Any]) -> Entity:
+    """An object's record, new or as it was known, with the changed properties."""
+    kind = morefs.kind_of(moref)
+    if known is None:
+        found = decoder_of(kind)
+        known = (found[0] if found is not None else Entity)(moref)
+    return replace(known, **field_changes(kind, changes))
+
+
 def field_changes(kind: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Entity fields for changed property paths; an unset property (`None`) gets the field's default back."""
     found = decoder_of(kind)
@@ -186,12 +195,30 @@ def _default(cls: type[Entity], name: str) -> Any:
 # The filters themselves
 
 
-def wide_filter(container_view: Any) -> Any:
-    """Everything in the container view with its few leaves."""
+def wide_filter(container_views: Sequence[Any]) -> Any:
+    """Everything in the container views with its few leaves."""
     return _filter(
-        [_properties(kind, tuple(leaf.path for leaf in leaves)) for kind, (_, leaves) in WIDE.items()],
-        _through_view(container_view),
+        [_properties(kind, _leaf_paths(kind)) for kind in WIDE],
+        *(_through_view(view) for view in container_views),
     )
+
+
+def _leaf_paths(kind: str) -> tuple[str, ...]:
+    return tuple(leaf.path for leaf in WIDE[kind][1])
+
+
+def map_filter(root_folder: Any) -> Any:
+    """All datacenters and the folders above them, and nothing inside of datacenters."""
+    collector = vmodl.query.PropertyCollector
+    below = collector.TraversalSpec(
+        name="below",
+        type=managed("Folder"),
+        path="childEntity",
+        skip=False,
+        selectSet=[collector.SelectionSpec(name="below")],
+    )
+    spec = collector.ObjectSpec(obj=root_folder, skip=False, selectSet=[below])
+    return _filter([_properties(kind, _leaf_paths(kind)) for kind in ("Folder", "Datacenter")], spec)
 
 
 def root_filter(root_folder: Any) -> Any:
@@ -250,7 +277,7 @@ def _through_view(view: Any) -> Any:
     return vmodl.query.PropertyCollector.ObjectSpec(obj=view, skip=True, selectSet=[traversal])
 
 
-def _filter(property_specs: list[Any], object_spec: Any) -> Any:
+def _filter(property_specs: list[Any], *object_specs: Any) -> Any:
     return vmodl.query.PropertyCollector.FilterSpec(
-        propSet=property_specs, objectSet=[object_spec], reportMissingObjectsInResults=True
+        propSet=property_specs, objectSet=list(object_specs), reportMissingObjectsInResults=True
     )

@@ -10,7 +10,7 @@ from typing import Any, cast
 from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
 from vsphere_operator.vsphere.clone_spec import NetworkRef
-from vsphere_operator.vsphere.inventory import paths
+from vsphere_operator.vsphere.inventory import paths, scope
 from vsphere_operator.vsphere.inventory.brake import Brake, Doubt
 from vsphere_operator.vsphere.inventory.entities import (
     Change,
@@ -66,6 +66,8 @@ class Inventory:
         self._by_instance_uuid: dict[str, dict[MoRef, None]] = {}
         self._clock = clock
         self._brake = Brake()
+        self._read: frozenset[MoRef] | None = None
+        self._reading: frozenset[MoRef] | None = None
 
     # Reading
 
@@ -125,6 +127,8 @@ class Inventory:
             return self._present(self.root)
         found = [self.root]
         for depth, name in enumerate(names):
+            if any(self.is_unread(moref) for moref in found):
+                return Unknown(self._not_read(found[0]))
             below = [e for parent in found for e in self.children(parent)]
             matches = [e.moref for e in below if e.name == name]
             if not matches:
@@ -140,6 +144,17 @@ class Inventory:
     def _present(self, moref: MoRef) -> Answer[Entity]:
         entity = self._entities.get(moref)
         return Present(entity) if entity is not None else Unknown(f"{moref} has not been read yet")
+
+    def is_unread(self, datacenter: MoRef) -> bool:
+        """Whether this is a datacenter that is known by name only, because it is not in the scope."""
+        if self._read is None or datacenter in self._read:
+            return False
+        return isinstance(self._entities.get(datacenter), Datacenter)
+
+    def _not_read(self, datacenter: MoRef) -> str:
+        return (
+            f"what is in {self.path(datacenter) or datacenter} is not read: no datacenter on offer names it"
+        )
 
     def _not_synced(self) -> str:
         return "the vCenter inventory has not been read yet"
@@ -167,6 +182,8 @@ class Inventory:
         direct = self._by_reference(wanted, reference)
         if direct is not None:
             return direct
+        if self.is_unread(datacenter):
+            return Unknown(self._not_read(datacenter))
         found = self.find(kind, paths.unescape(reference), datacenter=datacenter)
         if len(found) > 1:
             where = ", ".join(sorted(self.path(e.moref) or e.moref for e in found))
@@ -348,6 +365,17 @@ class Inventory:
         if (self.doubt and self.doubt.id) == (before and before.id):
             return []
         return [Change("state"), *(Change("left", vm.moref, vm, None) for vm in believed)]
+
+    def begin_reading(self, datacenters: frozenset[MoRef] | None) -> None:
+        """A full read begins, of these datacenters or of everything: what is not among them says no more."""
+        self._reading = datacenters
+        self._read = scope.narrowed(self._read, datacenters)
+        homes = ((moref, self.datacenter_of(moref)) for moref in self._brake.watched)
+        self._brake.forget(m for m, home in homes if home is not None and self.is_unread(home.moref))
+
+    def end_reading(self) -> None:
+        """All of it has been read."""
+        self._read = self._reading
 
     def morefs(self) -> list[MoRef]:
         return list(self._entities)

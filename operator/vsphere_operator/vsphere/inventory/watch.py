@@ -18,9 +18,11 @@ from typing import Any, Protocol
 from vsphere_operator.vsphere import identity, morefs, ownership
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, from_transport, from_vim
 from vsphere_operator.vsphere.inventory import filters
-from vsphere_operator.vsphere.inventory.entities import Entity, VmEntity
+from vsphere_operator.vsphere.inventory.collector import Collector, give_back, set_up
+from vsphere_operator.vsphere.inventory.entities import Datacenter, Entity, Folder, VmEntity
+from vsphere_operator.vsphere.inventory.scope import Scope, select
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.session.soap import TRANSPORT_ERRORS, SoapSession, TimedStub, operation_id
+from vsphere_operator.vsphere.session.soap import TRANSPORT_ERRORS, SoapSession, operation_id
 from vsphere_operator.vsphere.tasks import PowerOnResult, TaskInfo, TaskRef
 from vsphere_operator.vsphere.vmomi import vim, vmodl
 
@@ -53,7 +55,11 @@ class About:
 class Sink(Protocol):
     """The receiving side, called on the event loop only, in order."""
 
-    def begin(self, about: About, root: MoRef) -> None: ...
+    def begin(
+        self, about: About, root: MoRef, datacenters: frozenset[MoRef] | None, *, rescoped: bool
+    ) -> None:
+        """A full read begins, of these datacenters or of everything; `rescoped`: nothing else is its reason."""
+
     def entities(self, updates: Sequence[EntityUpdate]) -> None: ...
     def recent_tasks(self, updates: Sequence[TaskUpdate]) -> None: ...
     def followed_tasks(self, updates: Sequence[TaskUpdate]) -> None: ...
@@ -61,30 +67,21 @@ class Sink(Protocol):
     def failed(self, fault: Fault) -> None: ...
 
 
-@dataclass
-class _Collector:
-    """What exists on the server for one watch; dies with the session at the latest."""
-
-    generation: int
-    stub: TimedStub
-    collector: Any
-    container: Any
-    tasks: Any
-    narrow: Any
-    roles: dict[str, str]
-    """Filter id -> `wide`, `narrow`, `recent`, `followed`."""
-
-
 class Watch:
-    def __init__(self, session: SoapSession, sink: Sink, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, session: SoapSession, sink: Sink, loop: asyncio.AbstractEventLoop, *, scope: Scope = None
+    ) -> None:
         self._session = session
+        self._scope = scope
+        self._rescoped = False
         self._sink = sink
         self._loop = loop
         self._stop = threading.Event()
         self._slots = threading.Semaphore(_AHEAD)
         self._lock = threading.Lock()
-        self._current: _Collector | None = None
+        self._current: Collector | None = None
         self._entities: dict[MoRef, Entity] = {}
+        self._datacenters: set[MoRef] = set()
         self._tasks: dict[tuple[str, TaskRef], dict[str, Any]] = {}
         self._candidates: set[MoRef] = set()
         self._before: dict[MoRef, VmEntity] = {}
@@ -117,6 +114,23 @@ class Watch:
         task = self._session.object(ref)
         self._session.call(
             lambda _: self._list_view(current.tasks).ModifyListView(remove=[task]),
+            op_id=_OP_ID,
+            mutating=False,
+        )
+
+    def scope(self, scope: Scope) -> bool:
+        """Read only these datacenters from now on. True: `nudge` has to be called for that to begin at once."""
+        changed, self._scope = scope != self._scope, scope
+        return changed and self._current is not None
+
+    def nudge(self) -> None:
+        """End the wait, in one call. A new filter does so whenever it comes; a cancellation could come too early."""
+        current = self._current
+        if current is None:
+            return
+        collector = self._session.object(morefs.of(current.collector))
+        self._session.call(
+            lambda content: collector.CreateFilter(filters.root_filter(content.rootFolder), False),
             op_id=_OP_ID,
             mutating=False,
         )
@@ -160,15 +174,17 @@ class Watch:
                 fault = self._fault_of(error)
             if self._stop.is_set():
                 break
+            self._rescoped = False
             self._post(self._sink.failed, fault)
             slow = fault.fault_class in (FaultClass.CREDENTIALS, FaultClass.UNTRUSTED)
             self._stop.wait(fault.retry_after if slow else pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(pause * 2, _LONGEST_PAUSE)
-        self._discard(self._current)
+        self._discard()
 
     def _relogin(self) -> Fault | None:
         """The session is gone: one login, and on with a full read."""
         generation = self._current.generation if self._current is not None else self._session.generation
+        self._rescoped = False
         try:
             self._session.renew(generation)
         except VSphereError as error:
@@ -187,13 +203,16 @@ class Watch:
     def _watch(self) -> None:
         content = self._session.open()
         current = self._set_up(content)
+        rescoped, self._rescoped = self._rescoped, False
+        root = morefs.of(content.rootFolder)
         synced = False
         try:
-            self._post(self._sink.begin, _about(content), morefs.of(content.rootFolder))
+            self._begin(_about(content), root, current.datacenters, rescoped)
             version = ""
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._rescoped:
                 version, complete = self._next(current, version)
                 synced = synced or complete
+                self._rescoped = synced and complete and self._out_of_scope(current, root)
         except vim.fault.NotAuthenticated:
             raise
         except vmodl.query.InvalidCollectorVersion:
@@ -207,7 +226,19 @@ class Watch:
             # A watch that had come far enough begins its pauses anew.
             raise (_Synced(self._fault_of(error)) if synced else error) from None
 
-    def _next(self, current: _Collector, version: str) -> tuple[str, bool]:
+    def _begin(self, about: About, root: MoRef, datacenters: frozenset[MoRef] | None, rescoped: bool) -> None:
+        self._post(lambda: self._sink.begin(about, root, datacenters, rescoped=rescoped))
+
+    def _out_of_scope(self, current: Collector, root: MoRef) -> bool:
+        """Whether other datacenters are to be read than are: then all begins anew."""
+        scope = self._scope
+        if current.settled and scope == current.scope:
+            return False
+        current.settled, current.scope = True, scope
+        known = [e for m in self._datacenters if isinstance(e := self._entities.get(m), Datacenter)]
+        return select(known, self._entities, root, scope) != current.datacenters
+
+    def _next(self, current: Collector, version: str) -> tuple[str, bool]:
         options = vmodl.query.PropertyCollector.WaitOptions(
             maxWaitSeconds=WAIT_SECONDS, maxObjectUpdates=_PAGE
         )
@@ -218,61 +249,50 @@ class Watch:
         self._take_over(current, update)
         complete = not update.truncated
         if complete:
+            self._before.clear()
             self._post(self._sink.complete)
         return update.version, complete
 
     # Setting up
 
-    def _set_up(self, content: Any) -> _Collector:
-        self._discard(self._current)
+    def _set_up(self, content: Any) -> Collector:
+        self._discard()
         self._forget_everything()
-        stub = self._session.waiting_stub(_READ_TIMEOUT)
-        views = vim.view.ViewManager(content.viewManager._moId, stub)
-        shared = vmodl.query.PropertyCollector(content.propertyCollector._moId, stub)
-        generation = self._session.generation
-        collector = shared.CreatePropertyCollector()
-        container = views.CreateContainerView(content.rootFolder, filters.view_types(), True)
-        tasks, narrow = views.CreateListView(), views.CreateListView()
-        roles = {}
-        for role, spec in (
-            ("wide", filters.root_filter(content.rootFolder)),
-            ("wide", filters.wide_filter(container)),
-            ("narrow", filters.narrow_filter(narrow)),
-            ("recent", filters.recent_tasks_filter(content.taskManager)),
-            ("followed", filters.followed_tasks_filter(tasks)),
-        ):
-            roles[collector.CreateFilter(spec, False)._moId] = role
-        current = _Collector(generation, stub, collector, container, tasks, narrow, roles)
+        current = set_up(self._session, content, self._scope, read_timeout=_READ_TIMEOUT)
         with self._lock:
             self._current = current
         return current
 
-    def _discard(self, old: _Collector | None) -> None:
-        """Give back what an interrupted watch left in a session that still lives."""
-        if old is None:
-            return
+    def _discard(self) -> None:
         with self._lock:
-            self._current = None
-        if old.generation == self._session.generation:
-            with contextlib.suppress(vmodl.MethodFault, *TRANSPORT_ERRORS), operation_id(_OP_ID):
-                old.collector.DestroyPropertyCollector()
-                for view in (old.container, old.tasks, old.narrow):
-                    view.DestroyView()
-        old.stub.DropConnections()
+            old, self._current = self._current, None
+        if old is not None:
+            with operation_id(_OP_ID):
+                give_back(old, self._session)
 
     def _forget_everything(self) -> None:
-        self._before = {m: e for m, e in self._entities.items() if isinstance(e, VmEntity) and e.marks_read}
+        # A read that was interrupted has not got to all of them: what was known of the others still holds.
+        looked_at = {m: e for m, e in self._entities.items() if isinstance(e, VmEntity) and e.marks_read}
+        self._before = {**self._before, **looked_at}
         self._entities.clear()
+        self._datacenters.clear()
         self._tasks.clear()
         self._candidates.clear()
 
     # Decoding
 
-    def _take_over(self, current: _Collector, update: Any) -> None:
+    def _take_over(self, current: Collector, update: Any) -> None:
         entities: dict[MoRef, Entity | None] = {}
         tasks: dict[str, dict[TaskRef, TaskInfo | None]] = {"recent": {}, "followed": {}}
         for filter_update in update.filterSet:
-            role = current.roles.get(filter_update.filter._moId, "")
+            role = current.roles.get(filter_update.filter._moId)
+            if role is None:
+                # A nudge has done its work.
+                current.settled = False
+                vmodl.query.PropertyCollector.Filter(
+                    filter_update.filter._moId, current.stub
+                ).DestroyPropertyFilter()
+                continue
             for item in filter_update.objectSet:
                 moref = morefs.of(item.obj)
                 changes = {change.name: change.val for change in item.changeSet}
@@ -282,6 +302,7 @@ class Watch:
                     self._close_look(moref, item.kind, changes, entities)
                 else:
                     entities[moref] = self._entity(moref, item.kind, changes)
+                    current.settled = current.settled and not isinstance(entities[moref], Datacenter | Folder)
         for chunk in _chunks(list(entities.items())):
             self._post(self._sink.entities, chunk)
         for role, receive in (("recent", self._sink.recent_tasks), ("followed", self._sink.followed_tasks)):
@@ -293,13 +314,11 @@ class Watch:
         if kind == "leave":
             self._entities.pop(moref, None)
             self._candidates.discard(moref)
+            self._datacenters.discard(moref)
             return None
-        wsdl = morefs.kind_of(moref)
-        entity = self._entities.get(moref)
-        if entity is None:
-            found = filters.decoder_of(wsdl)
-            entity = (found[0] if found is not None else Entity)(moref)
-        entity = replace(entity, **filters.field_changes(wsdl, changes))
+        entity = filters.decoded(moref, self._entities.get(moref), changes)
+        if isinstance(entity, Datacenter):
+            self._datacenters.add(moref)
         if isinstance(entity, VmEntity) and not entity.marks_read:
             entity = self._as_before(entity)
         self._entities[moref] = entity
@@ -337,7 +356,7 @@ class Watch:
         known.update(changes)
         return decode_task(ref, known)
 
-    def _look_closer(self, current: _Collector, entities: dict[MoRef, Entity | None]) -> None:
+    def _look_closer(self, current: Collector, entities: dict[MoRef, Entity | None]) -> None:
         """VMs that may be ours join the narrow filter."""
         new = [
             moref

@@ -243,11 +243,15 @@ class SoapSession:
 def operation_id(op_id: str) -> Iterator[None]:
     """Name this thread's calls in vCenter's logs. pyVmomi keeps it by thread: it must not stay."""
     context = get_request_context()
+    outer = context.get("operationID")
     context["operationID"] = op_id
     try:
         yield
     finally:
-        context.pop("operationID", None)
+        if outer is None:
+            context.pop("operationID", None)
+        else:
+            context["operationID"] = outer
 
 
 def _without_details(error: Any) -> Exception:
