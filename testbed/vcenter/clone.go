@@ -118,10 +118,14 @@ func (c *cloning) check(ctx *simulator.Context) types.BaseMethodFault {
 	if fault := c.vc.checkDatastore(location); fault != nil {
 		return fault
 	}
-	if fault := c.checkSpace(ctx); fault != nil {
-		return fault
+	if host, ok := c.vc.host(location.Host); ok {
+		if fault := c.vc.unreachable(host); fault != nil {
+			return fault
+		}
+	} else if location.Pool != nil && len(c.vc.usable(c.vc.targetHosts(location.Pool, nil))) == 0 {
+		return &types.NoActiveHostInCluster{ComputeResource: c.vc.ownerOf(*location.Pool)}
 	}
-	return nil
+	return c.checkSpace(ctx)
 }
 
 func (c *cloning) checkName(ctx *simulator.Context) types.BaseMethodFault {
@@ -199,7 +203,7 @@ func (c *cloning) bareRequest() *types.CloneVM_Task {
 	if spec.Uuid == "" {
 		spec.Uuid = uuid.NewString()
 	}
-	if spec.InstanceUuid == "" || c.vc.instanceUUIDTaken(spec.InstanceUuid) {
+	if spec.InstanceUuid == "" || c.vc.instanceUUIDTaken(spec.InstanceUuid, nil) {
 		spec.InstanceUuid = uuid.NewString()
 	}
 	req.Spec.Config = spec
@@ -209,9 +213,13 @@ func (c *cloning) bareRequest() *types.CloneVM_Task {
 	return &req
 }
 
-func (vc *vCenter) instanceUUIDTaken(id string) bool {
+// instanceUUIDTaken says whether another VM has it.
+func (vc *vCenter) instanceUUIDTaken(id string, but *simulator.VirtualMachine) bool {
 	return slices.ContainsFunc(vc.registry().All("VirtualMachine"), func(entity mo.Entity) bool {
 		vm := entity.(*simulator.VirtualMachine)
+		if vm == but {
+			return false
+		}
 		taken := false
 		vc.newContext().WithLock(vm, func() { taken = vm.Config != nil && strings.EqualFold(vm.Config.InstanceUuid, id) })
 		return taken
@@ -221,7 +229,7 @@ func (vc *vCenter) instanceUUIDTaken(id string) bool {
 // hostOf picks a host that runs VMs of a pool and mounts the datastore: the simulator takes the template's, whatever
 // the pool.
 func (vc *vCenter) hostOf(pool types.ManagedObjectReference, datastore *types.ManagedObjectReference) *types.ManagedObjectReference {
-	hosts := vc.targetHosts(&pool, nil)
+	hosts := vc.usable(vc.targetHosts(&pool, nil))
 	if datastore != nil {
 		if s, ok := vc.storage(*datastore); ok {
 			hosts = s.mountedBy(hosts)
@@ -231,6 +239,13 @@ func (vc *vCenter) hostOf(pool types.ManagedObjectReference, datastore *types.Ma
 		return nil
 	}
 	return &hosts[rand.IntN(len(hosts))]
+}
+
+func (vc *vCenter) ownerOf(pool types.ManagedObjectReference) types.ManagedObjectReference {
+	if owner, ok := vc.registry().Get(pool).(*simulator.ResourcePool); ok {
+		return owner.Owner
+	}
+	return types.ManagedObjectReference{}
 }
 
 // inherit copies what a real clone takes over from its source.

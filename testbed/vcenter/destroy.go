@@ -41,7 +41,6 @@ func (vc *vCenter) removeVM(ctx *simulator.Context, vm *simulator.VirtualMachine
 	var disks []string
 	ctx.WithLock(vm, func() {
 		on = vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff
-		disks = diskFiles(vm.Config.Hardware.Device)
 		vmx.FromString(vm.Config.Files.VmPathName)
 	})
 	if on {
@@ -49,11 +48,13 @@ func (vc *vCenter) removeVM(ctx *simulator.Context, vm *simulator.VirtualMachine
 			ExistingState:  types.VirtualMachinePowerStatePoweredOn,
 			RequestedState: types.VirtualMachinePowerStatePoweredOff}
 	}
+	vc.dropSnapshots(vm)
 	vc.aside.Lock()
 	defer vc.aside.Unlock()
 	vmx.Path = path.Dir(vmx.Path)
 	directory, found := vc.file(vmx)
 	putBack := func() {}
+	ctx.WithLock(vm, func() { disks = diskFiles(vm.Config.Hardware.Device) })
 	if found {
 		putBack = putAside(directory, disks)
 	}

@@ -108,6 +108,19 @@ func (i *incomplete) maker(vc *vCenter, ref types.ManagedObjectReference) (types
 	return task, known || where.name == "" // the simulator shows a VM before it names it
 }
 
+// hidesOf names the properties that are unset for now: of a VM in the making, and of one whose files cannot be read.
+func (vc *vCenter) hidesOf(ref types.ManagedObjectReference) []string {
+	switch {
+	case ref.Type != "VirtualMachine":
+		return nil
+	case vc.incomplete.has(vc, ref):
+		return []string{"config", "summary", "guest", "layout", "storage"}
+	case vc.unreadable(ref):
+		return []string{"config"}
+	}
+	return nil
+}
+
 // touch gives a VM a new change version, which tells those who wait for changes to look at it again.
 func (vc *vCenter) touch(ref types.ManagedObjectReference) {
 	vm, ok := vc.registry().Get(ref).(*simulator.VirtualMachine)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -33,26 +34,31 @@ func (vc *vCenter) refusal(ref types.ManagedObjectReference, method string) type
 	if task, found := vc.incomplete.maker(vc, ref); found {
 		return &types.TaskInProgress{Task: task}
 	}
+	if entity, ok := vc.registry().Get(ref).(mo.Entity); ok {
+		disabled := false
+		vc.newContext().WithLock(entity, func() { disabled = slices.Contains(entity.Entity().DisabledMethod, method) })
+		if disabled {
+			return new(types.MethodDisabled)
+		}
+	}
+	if vm, ok := vc.registry().Get(ref).(*simulator.VirtualMachine); ok {
+		return vc.unusable(vm, method)
+	}
 	return nil
 }
 
 // changers are methods that change a VM, or what it is, and are no tasks.
 var changers = []string{"MarkAsTemplate", "MarkAsVirtualMachine", "UnregisterVM", "ShutdownGuest", "RebootGuest",
-	"StandbyGuest", "AnswerVM", "SetScreenResolution", "MountToolsInstaller", "UnmountToolsInstaller"}
+	"StandbyGuest", "SetScreenResolution", "MountToolsInstaller", "UnmountToolsInstaller"}
 
 func changes(method string) bool {
-	for _, name := range changers {
-		if name == method {
-			return true
-		}
-	}
-	return strings.HasSuffix(method, "_Task")
+	return strings.HasSuffix(method, "_Task") || slices.Contains(changers, method)
 }
 
 // inside runs a task of the simulator inside of ours, which takes its time, may be refused, and is named as on a
 // vCenter.
 func (vm *virtualMachine) inside(
-	ctx *simulator.Context, method, id string, start func(*simulator.Context) soap.HasFault,
+	ctx *simulator.Context, method, id string, start func(*simulator.Context) soap.HasFault, afterwards ...func(),
 ) types.ManagedObjectReference {
 	run := func(ctx *simulator.Context, _ *simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		if vm.vc.registry().Get(vm.Self) == nil {
@@ -61,7 +67,14 @@ func (vm *virtualMachine) inside(
 		own := detached(ctx)
 		var answer soap.HasFault
 		own.WithLock(vm.VirtualMachine, func() { answer = start(own) })
-		return vm.vc.outcome(answer)
+		result, fault := vm.vc.outcome(answer)
+		vm.vc.sweepLog(vm.Self)
+		for _, then := range afterwards {
+			if fault == nil {
+				then()
+			}
+		}
+		return result, fault
 	}
 	return vm.vc.runTask(ctx, vm, method, id, run)
 }
@@ -101,7 +114,7 @@ func (vm *virtualMachine) PowerOnVMTask(ctx *simulator.Context, req *types.Power
 func (vm *virtualMachine) PowerOffVMTask(ctx *simulator.Context, req *types.PowerOffVM_Task) soap.HasFault {
 	ref := vm.inside(ctx, "PowerOffVM_Task", "VirtualMachine.powerOff", func(own *simulator.Context) soap.HasFault {
 		return vm.VirtualMachine.PowerOffVMTask(own, req)
-	})
+	}, func() { vm.vc.dropQuestion(vm.VirtualMachine) })
 	return &methods.PowerOffVM_TaskBody{Res: &types.PowerOffVM_TaskResponse{Returnval: ref}}
 }
 

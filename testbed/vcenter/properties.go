@@ -66,17 +66,17 @@ func (c *collector) correct(contents []types.ObjectContent) []types.ObjectConten
 				content.PropSet[i].Val = c.vc.visibleTasks(content.PropSet[i].Val)
 			}
 		}
-		if c.vc.incomplete.has(c.vc, content.Obj) {
+		if hidden := c.vc.hidesOf(content.Obj); len(hidden) > 0 {
 			content.PropSet = slices.DeleteFunc(slices.Clone(content.PropSet),
-				func(property types.DynamicProperty) bool { return isConfiguration(property.Name) })
+				func(property types.DynamicProperty) bool { return isBelow(hidden, property.Name) })
 		}
 		visible = append(visible, content)
 	}
 	return visible
 }
 
-func isConfiguration(path string) bool {
-	for _, prefix := range []string{"config", "summary", "guest", "layout", "storage"} {
+func isBelow(prefixes []string, path string) bool {
+	for _, prefix := range prefixes {
 		if path == prefix || strings.HasPrefix(path, prefix+".") || strings.HasPrefix(path, prefix+"[") {
 			return true
 		}

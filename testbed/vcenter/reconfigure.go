@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
@@ -45,6 +46,9 @@ func (vc *vCenter) reconfigure(
 	ctx *simulator.Context, vm *simulator.VirtualMachine, spec types.VirtualMachineConfigSpec,
 ) types.BaseMethodFault {
 	var fault types.BaseMethodFault
+	if id := spec.InstanceUuid; id != "" && vc.instanceUUIDTaken(id, vm) {
+		spec.InstanceUuid = uuid.NewString()
+	}
 	ctx.WithLock(vm, func() {
 		if spec.ChangeVersion != "" && spec.ChangeVersion != vm.Config.ChangeVersion {
 			fault = new(types.ConcurrentAccess)
@@ -63,6 +67,12 @@ func (vc *vCenter) reconfigure(
 	}
 	if fault == nil {
 		fault = vc.checkISOs(spec.DeviceChange)
+	}
+	if fault == nil {
+		fault = vc.checkSnapshots(ctx, vm, spec.DeviceChange)
+	}
+	if fault == nil {
+		fault = vc.askBeforeEject(vm, spec.DeviceChange)
 	}
 	if fault != nil {
 		return fault

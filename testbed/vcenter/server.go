@@ -34,6 +34,9 @@ type vCenter struct {
 	incomplete *incomplete
 	durations  *durations
 	finished   *finishedTasks
+	outages    *outages
+	oldLogs    sync.Map // VM -> where the simulator writes its log although it has moved
+	questions  *questions
 	hidden     hiddenTasks
 	aside      sync.RWMutex // held while files of others are out of a directory that the simulator removes
 	servers    []*http.Server
@@ -71,6 +74,8 @@ func newVCenter(opts options) (*vCenter, error) {
 		incomplete: newIncomplete(),
 		durations:  newDurations(opts.clone),
 		finished:   newFinishedTasks(opts.taskHistory),
+		outages:    newOutages(),
+		questions:  newQuestions(),
 		stopped:    make(chan struct{}),
 
 		recommendations: recommendations{keyTime: defaultKeyTime},

@@ -12,7 +12,7 @@ import (
 )
 
 // cancelable are the methods whose tasks somebody can cancel.
-var cancelable = []string{"CloneVM_Task", "RelocateVM_Task", "MigrateVM_Task"}
+var cancelable = []string{"CloneVM_Task", "RelocateVM_Task", "MigrateVM_Task", "EnterMaintenanceMode_Task"}
 
 type task struct {
 	*simulator.Task

@@ -123,7 +123,8 @@ type hiddenTasks struct {
 }
 
 // innerNames are TaskInfo.name of the simulator's tasks that only our own tasks start.
-var innerNames = []string{"CloneVm", "ReconfigVm", "CreateVm", "CreateVM", "PowerOn", "PowerOff", "Suspend", "Reset"}
+var innerNames = []string{"CloneVm", "ReconfigVm", "CreateVm", "CreateVM", "PowerOn", "PowerOff", "Suspend", "Reset",
+	"CreateSnapshotEx", "RemoveAllSnapshots", "RemoveSnapshot"}
 
 func (h *hiddenTasks) add(task *simulator.Task) {
 	inner := slices.Contains(innerNames, task.Info.Name) ||
