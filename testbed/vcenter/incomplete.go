@@ -104,6 +104,9 @@ func (i *incomplete) maker(vc *vCenter, ref types.ManagedObjectReference) (types
 	vc.newContext().WithLock(vm, func() { where = place{*vm.Parent, vm.Name} })
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if task, known = i.makers[ref]; known { // made between the two looks
+		return task, true
+	}
 	task, known = i.places[where]
 	return task, known || where.name == "" // the simulator shows a VM before it names it
 }
