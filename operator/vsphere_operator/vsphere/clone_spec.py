@@ -49,7 +49,8 @@ class CloneRequest:
     folder: MoRef
     name: str
     pool: MoRef
-    datastore: MoRef
+    datastore: MoRef | None
+    """`None` while nobody has chosen; a clone needs one, a question to Storage DRS does not."""
     cpus: int
     memory_mib: int
     disk_gib: int | None
@@ -66,8 +67,11 @@ class CloneRequest:
     needs_cdrom: bool = False
 
 
-def build(request: CloneRequest, stub: Any = None) -> Any:
-    """The `VirtualMachineCloneSpec`; a terminal `VSphereError` when the template does not fit."""
+def build(request: CloneRequest, stub: Any = None, *, placed: bool = True) -> Any:
+    """The `VirtualMachineCloneSpec`; a terminal `VSphereError` when the template does not fit.
+
+    Unless `placed`, it names no datastore: then Storage DRS chooses.
+    """
     details = request.template_details
     if not details.config_ready:
         raise invalid(
@@ -75,7 +79,7 @@ def build(request: CloneRequest, stub: Any = None) -> Any:
         )
     return vim.vm.CloneSpec(
         location=vim.vm.RelocateSpec(
-            datastore=vim.Datastore(morefs.id_of(request.datastore), stub),
+            datastore=_datastore(request, stub) if placed else None,
             pool=vim.ResourcePool(morefs.id_of(request.pool), stub),
             diskMoveType=vim.vm.RelocateSpec.DiskMoveOptions.moveAllDiskBackingsAndDisallowSharing,
         ),
@@ -84,6 +88,12 @@ def build(request: CloneRequest, stub: Any = None) -> Any:
         powerOn=False,
         template=False,
     )
+
+
+def _datastore(request: CloneRequest, stub: Any) -> Any:
+    if request.datastore is None:
+        raise invalid("DatastoreMissing", f"No datastore has been chosen for {request.name}.")
+    return vim.Datastore(morefs.id_of(request.datastore), stub)
 
 
 def _config(request: CloneRequest, details: VmDetails, stub: Any) -> Any:

@@ -152,6 +152,25 @@ TABLE: dict[str, Row] = {
         "The resource pool or its hosts have not enough CPU, memory or storage left",
         _RARELY,
     ),
+    "InsufficientStorageSpace": Row(
+        _C.CAPACITY,
+        "NoDiskSpace",
+        "No datastore of the datastore cluster has enough free space. Free some, or add a datastore",
+        _RARELY,
+    ),
+    "NoCompatibleDatastore": Row(
+        _C.CAPACITY,
+        "NoCompatibleDatastore",
+        "No datastore of the datastore cluster can take the virtual machine. Check that one is accessible, out of"
+        " maintenance and mounted by the compute cluster's hosts",
+        _RARELY,
+    ),
+    "CannotPlaceWithoutPrerequisiteMoves": Row(
+        _C.CAPACITY,
+        "OtherDisksInTheWay",
+        "Storage DRS would have to move other virtual machines' disks first, which is not asked of it",
+        _RARELY,
+    ),
     "NoCompatibleHost": Row(
         _C.CAPACITY,
         "NoCompatibleHost",
@@ -179,6 +198,9 @@ TABLE: dict[str, Row] = {
     ),
     "HostConnectFault": Row(
         _C.TRANSIENT, "HostUnreachable", "vCenter cannot talk to the host at the moment", _LATER
+    ),
+    "InvalidDatastoreState": Row(
+        _C.TRANSIENT, "DatastoreUnavailable", "The datastore is in or on its way into maintenance", _LATER
     ),
     "InvalidHostState": Row(
         _C.TRANSIENT, "HostUnavailable", "The host is disconnected or in maintenance mode", _LATER

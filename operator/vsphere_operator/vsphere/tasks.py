@@ -89,6 +89,7 @@ class TaskWatch(Protocol):
 
 
 _DESTROY = "VirtualMachine.destroy"
+_APPLYING = "StorageResourceManager.applyRecommendation"
 
 _MOST_FOLLOWED = 10_000
 GRACE_SECONDS = 2.0
@@ -170,14 +171,12 @@ class Tasks:
         return entry.state
 
     def clones_in_flight(self, source: MoRef | None = None) -> list[TaskInfo]:
-        """Clones that have not ended, whoever started them, of one template or VM or of all."""
-        return [
-            task
-            for task in self._recent.values()
-            if task.description_id.startswith("VirtualMachine.clone")
-            and not task.ended
-            and (source is None or task.entity == source)
-        ]
+        """Clones that have not ended, whoever started them, of one template or VM or of all.
+
+        What Storage DRS is about to carry out counts, too: until its inner task begins nobody can tell what
+        it is a clone of.
+        """
+        return [task for task in self._recent.values() if not task.ended and _may_clone(task, source)]
 
     @property
     def followed(self) -> list[TaskRef]:
@@ -257,3 +256,9 @@ class Tasks:
                 self.follow(child)
                 self._followed[child].parents.add(ref)
         return Succeeded(None)
+
+
+def _may_clone(task: TaskInfo, source: MoRef | None) -> bool:
+    if task.description_id.startswith(_APPLYING):
+        return True
+    return task.description_id.startswith("VirtualMachine.clone") and source in (None, task.entity)

@@ -20,6 +20,9 @@ from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.inventory.scope import Scope
 from vsphere_operator.vsphere.inventory.watch import About, EntityUpdate, TaskUpdate, Watch
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.placement.choice import Placement
+from vsphere_operator.vsphere.placement.reservations import ReservationBook, Reservations
+from vsphere_operator.vsphere.placement.storage_drs import StorageDrs
 from vsphere_operator.vsphere.session.automation import Automation
 from vsphere_operator.vsphere.session.gate import LoginGate
 from vsphere_operator.vsphere.session.soap import SoapSession
@@ -79,6 +82,7 @@ class VCenter:
         on_change: Callable[[VCenter, Sequence[Change]], None],
         user_agent: str,
         gate: LoginGate,
+        reservations: ReservationBook,
         metrics: CallMetrics | None,
         scope: Scope = None,
     ) -> None:
@@ -89,6 +93,7 @@ class VCenter:
         self._loop = asyncio.get_running_loop()
         self._on_change = on_change
         self._instance_uuid = ""
+        self._reservations = reservations
         self._seen: set[MoRef] | None = None
         self._muted = False
         self._session = SoapSession(endpoint, credentials, user_agent=user_agent, gate=gate)
@@ -97,6 +102,8 @@ class VCenter:
         self._watch = Watch(self._session, self, self._loop, scope=scope)
         self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
+        self.storage_drs = StorageDrs(self._calls, self.tasks)
+        self.placement = Placement(self.inventory, self.storage_drs, lambda: self.reservations)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls, notify=self._emit)
         self.files = Files(self._calls, self.tasks)
@@ -109,6 +116,11 @@ class VCenter:
     def instance_uuid(self) -> str | None:
         """`about.instanceUuid` of the vCenter that was last connected; `None` before the first time."""
         return self._instance_uuid or None
+
+    @property
+    def reservations(self) -> Reservations:
+        """Space promised on this vCenter, by all of its users here."""
+        return self._reservations.of(self._instance_uuid)
 
     @property
     def ready(self) -> bool:
@@ -245,6 +257,7 @@ class VCenters:
         self._metrics = metrics
         self._retire_seconds = retire_seconds
         self._gate = LoginGate()
+        self._reservations = ReservationBook()
         self._pool: dict[tuple[Endpoint, Credentials], VCenter] = {}
         self._scopes: dict[str, Scope] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -267,6 +280,7 @@ class VCenters:
                 on_change=self._on_change,
                 user_agent=self._user_agent,
                 gate=self._gate,
+                reservations=self._reservations,
                 metrics=self._metrics,
                 scope=self._scopes.get(endpoint.authority),
             )

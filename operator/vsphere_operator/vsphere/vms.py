@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vsphere_operator.vsphere import absence, clone_spec, morefs, placement
+from vsphere_operator.vsphere import absence, clone_spec, morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Unknown
 from vsphere_operator.vsphere.calls import Calls, answer, properties
 from vsphere_operator.vsphere.clone_spec import CloneRequest, NetworkRef
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, invalid
 from vsphere_operator.vsphere.inventory import Datacenter, Host, Inventory
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.placement import hosts
 from vsphere_operator.vsphere.tasks import TaskRef, Tasks
 from vsphere_operator.vsphere.vm_details import PATHS, VmDetails, decode
 from vsphere_operator.vsphere.vmomi import vim
@@ -136,11 +137,11 @@ class VirtualMachines:
         The task counts as succeeded when the VM's own power-on, a sub-task of it, has.
         """
         vm = self._inventory.vm(moref)
-        cluster = placement.compute_cluster_of(self._inventory, vm) if vm is not None else None
+        cluster = hosts.compute_cluster_of(self._inventory, vm) if vm is not None else None
         if vm is None or cluster is None or cluster.drs_enabled:
             return await self._task(lambda _: self._multi_power_on(moref, datacenter), op_id)
-        hosts = [h for h in (self._inventory.get(ref) for ref in cluster.hosts) if isinstance(h, Host)]
-        chosen = placement.choose_host(vm, hosts, placement.running_by_host(self._inventory))
+        members = [h for h in (self._inventory.get(ref) for ref in cluster.hosts) if isinstance(h, Host)]
+        chosen = hosts.choose_host(vm, members, hosts.running_by_host(self._inventory))
         if chosen is None:
             words = (
                 f"No host of the compute cluster {cluster.name} can run {vm.name}: each is disconnected, in"

@@ -93,7 +93,10 @@ class Datastore(Entity):
     capacity: int = 0
     free_space: int = 0
     url: str = ""
+    shared: bool = False
+    """Whether more than one host mounts it."""
     hosts: tuple[MoRef, ...] = ()
+    """Those that mount it and can write to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,9 @@ class StoragePod(Entity):
     """A datastore cluster; its datastores are its children."""
 
     drs_enabled: bool = False
+    """Storage DRS is on; False also where that may not be read."""
+    automated: bool = False
+    """Whether Storage DRS moves disks by itself; its initial placements are recommendations either way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,14 @@ def _refs(values: Any) -> tuple[MoRef, ...]:
 
 
 def _mounts(values: Any) -> tuple[MoRef, ...]:
-    return tuple(morefs.of(mount.key) for mount in values if mount.mountInfo.mounted is not False)
+    """The hosts that can use the datastore; a mount that is unset in a field counts as good."""
+    return tuple(
+        morefs.of(mount.key)
+        for mount in values
+        if mount.mountInfo.mounted is not False
+        and mount.mountInfo.accessible is not False
+        and mount.mountInfo.accessMode != "readOnly"
+    )
 
 
 def _nics(values: Any) -> tuple[entities.GuestNic, ...]:
@@ -90,12 +97,21 @@ WIDE: dict[str, tuple[type[Entity], tuple[Leaf, ...]]] = {
             Leaf("summary.capacity", "capacity", int),
             Leaf("summary.freeSpace", "free_space", int),
             Leaf("summary.url", "url", str),
+            Leaf("summary.multipleHostAccess", "shared", bool),
             Leaf("host", "hosts", _mounts),
         ),
     ),
     "StoragePod": (
         entities.StoragePod,
-        (*_NAMED, Leaf("podStorageDrsEntry.storageDrsConfig.podConfig.enabled", "drs_enabled", bool)),
+        (
+            *_NAMED,
+            Leaf("podStorageDrsEntry.storageDrsConfig.podConfig.enabled", "drs_enabled", bool),
+            Leaf(
+                "podStorageDrsEntry.storageDrsConfig.podConfig.defaultVmBehavior",
+                "automated",
+                lambda behavior: behavior == "automated",
+            ),
+        ),
     ),
     "Network": (entities.Network, _NETWORK),
     "DistributedVirtualPortgroup": (

@@ -423,6 +423,8 @@ def _result(result: Any) -> MoRef | PowerOnResult | None:
             ),
             tuple((morefs.of(n.vm), from_vim(n.fault)) for n in result.notAttempted or ()),
         )
+    if isinstance(result, vim.storageDrs.ApplyRecommendationResult):
+        result = result.vm
     return morefs.of(result) if getattr(result, "_moId", None) else None
 
 

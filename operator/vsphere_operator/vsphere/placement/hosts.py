@@ -1,4 +1,4 @@
-"""Where a VM is powered on when no DRS chooses: the least loaded host that can reach all of its datastores.
+"""Where a VM is powered on when no DRS chooses: the least loaded host that reaches all of its datastores.
 Pure.
 """
 

@@ -8,7 +8,7 @@ import pytest
 
 from vsphere_operator.vsphere.inventory import Host, VmEntity
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.placement import choose_host
+from vsphere_operator.vsphere.placement.hosts import choose_host
 
 DS = MoRef("Datastore:datastore-1")
 VM = VmEntity(MoRef("VirtualMachine:vm-1"), "w", host=MoRef("HostSystem:b"), datastores=(DS,))
