@@ -80,6 +80,8 @@ func (vc *vCenter) needsOf(user string, method *simulator.Method) []need {
 	switch body := method.Body.(type) {
 	case *types.CloneVM_Task:
 		return vc.cloneNeeds(body)
+	case *types.ApplyStorageDrsRecommendation_Task:
+		return vc.applyNeeds(body.Key)
 	case *types.ReconfigVM_Task:
 		return vc.configNeeds(this, &body.Spec)
 	case *types.CreateVM_Task:

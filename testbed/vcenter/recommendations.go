@@ -123,6 +123,13 @@ func (r *recommendations) take(key string) *recommendation {
 	return one
 }
 
+// peek looks at a recommendation without applying it.
+func (r *recommendations) peek(key string) *recommendation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[key]
+}
+
 func (r *recommendations) release(held *lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -46,6 +46,35 @@ func (m *storageDRS) ApplyStorageDrsRecommendationTask(
 	return body
 }
 
+// applyNeeds are those of applying, on the datastore cluster, and those of the clone inside.
+func (vc *vCenter) applyNeeds(keys []string) []need {
+	var needs []need
+	for _, key := range keys {
+		one := vc.recommendations.peek(key)
+		if one == nil {
+			continue
+		}
+		needs = append(needs, need{one.pod, "Resource.ApplyRecommendation"})
+		if one.spec.CloneSpec != nil {
+			needs = append(needs, vc.cloneNeeds(one.cloneRequest())...)
+		}
+	}
+	return needs
+}
+
+// cloneRequest is what somebody without Storage DRS would have asked for, with the datastore filled in.
+func (r *recommendation) cloneRequest() *types.CloneVM_Task {
+	clone := *r.spec.CloneSpec
+	clone.Location.Datastore = &r.target
+	if clone.Location.Pool == nil {
+		clone.Location.Pool = r.spec.ResourcePool
+	}
+	if clone.Location.Host == nil {
+		clone.Location.Host = r.spec.Host
+	}
+	return &types.CloneVM_Task{This: *r.spec.Vm, Folder: *r.spec.Folder, Name: r.spec.CloneName, Spec: clone}
+}
+
 // CancelStorageDrsRecommendation frees what is held for recommendations; it does not mind unknown keys.
 func (m *storageDRS) CancelStorageDrsRecommendation(
 	_ *simulator.Context, req *types.CancelStorageDrsRecommendation,
@@ -109,17 +138,7 @@ func (vc *vCenter) startPlaced(
 	if !ok {
 		return none, &types.ManagedObjectNotFound{Obj: *one.spec.Vm}
 	}
-	clone := *one.spec.CloneSpec
-	clone.Location.Datastore = &s.ref
-	if clone.Location.Pool == nil {
-		clone.Location.Pool = one.spec.ResourcePool
-	}
-	if clone.Location.Host == nil {
-		clone.Location.Host = one.spec.Host
-	}
-	body := (&virtualMachine{source, vc}).CloneVMTask(ctx, &types.CloneVM_Task{
-		This: source.Self, Folder: *one.spec.Folder, Name: one.spec.CloneName, Spec: clone,
-	}).(*methods.CloneVM_TaskBody)
+	body := (&virtualMachine{source, vc}).CloneVMTask(ctx, one.cloneRequest()).(*methods.CloneVM_TaskBody)
 	if body.Fault_ != nil {
 		return none, faultOf(body.Fault_)
 	}

@@ -103,7 +103,7 @@ class VCenter:
         self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
         self.storage_drs = StorageDrs(self._calls, self.tasks)
-        self.placement = Placement(self.inventory, self.storage_drs, lambda: self.reservations)
+        self.placement = Placement(self.inventory, self.storage_drs, self.vms, lambda: self.reservations)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls, notify=self._emit)
         self.files = Files(self._calls, self.tasks)

@@ -15,11 +15,21 @@ from pyVim.connect import Disconnect
 from pyVmomi import vim, vmodl
 
 from testbed import Options, TestBed
-from tests.integration.testbed.clients import Seat, eventually, result
+from tests.integration.testbed.clients import Seat, connect, eventually, result
 
 pytestmark = pytest.mark.testbed
 
 POD = "DC0_POD0"
+TENANT = ("tenant@vsphere.local", "tenant-1!")
+CLONING = (
+    "System.View",
+    "System.Read",
+    "VirtualMachine.Provisioning.DeployTemplate",
+    "VirtualMachine.Inventory.CreateFromExisting",
+    "VirtualMachine.Config.CPUCount",
+    "Resource.AssignVMToPool",
+    "Datastore.AllocateSpace",
+)
 DATASTORES = [f"LocalDS_{n}" for n in range(1, 6)]
 FRESH = {
     "capacityGB": 500,
@@ -33,7 +43,8 @@ FRESH = {
 @pytest.fixture(scope="module")
 def seat() -> Iterator[Seat]:
     """A vCenter with two compute clusters and five equal datastores in one datastore cluster."""
-    with TestBed(Options(vms=1, pods=1, datastores=6, datastore_gb=500, clusters=2)) as bed:
+    options = Options(vms=1, pods=1, datastores=6, datastore_gb=500, clusters=2, users=(TENANT,))
+    with TestBed(options) as bed:
         seat = Seat(bed.info.vcenter)
         yield seat
         Disconnect(seat.instance)
@@ -333,3 +344,28 @@ def test_a_cluster_sums_up_its_datastores_and_tells_of_changes(seat: Seat, folde
 def test_a_change_that_makes_no_sense_is_refused(seat: Seat, body: dict[str, Any]) -> None:
     with pytest.raises(urllib.error.HTTPError):
         seat.vcenter.control("/datastores", body)
+
+
+def _allow(seat: Seat, *privileges: str) -> None:
+    role = {"entity": "/", "privileges": privileges, "propagate": True}
+    seat.vcenter.control("/rights", {"user": TENANT[0], "roles": [role]})
+
+
+def test_applying_needs_a_right_on_the_cluster_and_those_of_the_clone(seat: Seat, folder: vim.Folder) -> None:
+    instance = connect(seat.vcenter, *TENANT)
+    manager = instance.RetrieveContent().storageResourceManager
+    try:
+        _allow(seat, *CLONING)
+        key = manager.RecommendDatastores(_spec(seat, folder)).recommendations[0].key
+        with pytest.raises(vim.fault.NoPermission) as caught:
+            manager.ApplyStorageDrsRecommendation_Task([key])
+        assert caught.value.privilegeId == "Resource.ApplyRecommendation"
+        assert caught.value.object._moId == seat.find(vim.StoragePod, POD)._moId
+        _allow(seat, "Resource.ApplyRecommendation", *(p for p in CLONING if not p.startswith("Datastore")))
+        with pytest.raises(vim.fault.NoPermission) as caught:
+            manager.ApplyStorageDrsRecommendation_Task([key])
+        assert caught.value.privilegeId == "Datastore.AllocateSpace"
+        _allow(seat, "Resource.ApplyRecommendation", *CLONING)
+        result(manager.ApplyStorageDrsRecommendation_Task([key]))
+    finally:
+        Disconnect(instance)

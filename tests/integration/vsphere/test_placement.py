@@ -71,13 +71,9 @@ class Pod:
         )
 
     async def carry_out(self, placed: Placed) -> MoRef:
-        """Clone as an operator does: by key if there is one. Returns the VM."""
+        """Clone as an operator does. Returns the VM."""
         op_id = placed.request.name
-        if placed.recommendation is None:
-            task = await self.vcenter.vms.clone(placed.request, op_id=op_id)
-        else:
-            task = await self.vcenter.storage_drs.apply(placed.recommendation, op_id=op_id)
-        state = await ended(self.vcenter, task)
+        state = await ended(self.vcenter, await self.vcenter.placement.start(placed, op_id=op_id))
         assert isinstance(state, Succeeded), state
         assert state.result is not None
         self.vcenter.reservations.release(op_id, after=30.0)
@@ -294,6 +290,18 @@ async def test_without_the_right_to_ask_our_own_ranking_decides(pod: Pod, double
     )
     answer = placed(await pod.place(await pod.request("unprivileged")))
     assert (answer.recommendation, "privilege" in answer.why) == (None, True)
+
+
+async def test_without_the_right_to_apply_the_recommendation_counts_as_a_ranking(
+    pod: Pod, vcenter: VCenter, double: Double
+) -> None:
+    fault = {"method": "ApplyStorageDrsRecommendation_Task", "fault": "NoPermission"}
+    await asyncio.to_thread(double.control, "/faults", fault)
+    answer = placed(await pod.place(await pod.request("ranked")))
+    assert answer.recommendation is not None
+    vm = await details(vcenter, await pod.carry_out(answer))
+    assert vm.datastores == (answer.datastore,)
+    assert await asyncio.to_thread(calls, double, "CloneVM_Task") == 1
 
 
 async def test_an_unanswered_question_is_an_error_and_reserves_nothing(

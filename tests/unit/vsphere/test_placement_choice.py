@@ -8,11 +8,13 @@ import pytest
 
 from tests.unit.vsphere import templates
 from vsphere_operator.vsphere.clone_spec import CloneRequest
+from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory import ComputeCluster, Datastore, Host, Inventory, StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement.choice import NotPlaced, Placed, Placement
 from vsphere_operator.vsphere.placement.reservations import Reservations
 from vsphere_operator.vsphere.placement.storage_drs import NotRecommended, Recommendation, Recommended
+from vsphere_operator.vsphere.tasks import TaskRef
 from vsphere_operator.vsphere.vm_details import GIB
 
 POD = StoragePod(MoRef("StoragePod:group-p1"), "pod", drs_enabled=True)
@@ -46,11 +48,13 @@ REQUEST = CloneRequest(
 )
 
 
-class Recommender:
+class VSphere:
     """Gives everybody the same answer, and lets all who ask at the same time wait for each other."""
 
-    def __init__(self, answer: Recommended | NotRecommended) -> None:
-        self.answer = answer
+    def __init__(self, answer: Recommended | NotRecommended, refusal: Fault | None = None) -> None:
+        self.answer, self.refusal = answer, refusal
+        self.applied: list[str] = []
+        self.cloned: list[CloneRequest] = []
 
     async def recommend(
         self, pod: StoragePod, request: CloneRequest, *, op_id: str
@@ -58,16 +62,29 @@ class Recommender:
         await asyncio.sleep(0)
         return self.answer
 
+    async def apply(self, key: str, *, op_id: str) -> TaskRef:
+        if self.refusal is not None:
+            raise VSphereError(self.refusal)
+        self.applied.append(key)
+        return MoRef("Task:applied")
+
+    async def clone(self, request: CloneRequest, *, op_id: str) -> TaskRef:
+        self.cloned.append(request)
+        return MoRef("Task:cloned")
+
 
 @pytest.fixture
 def reservations() -> Reservations:
     return Reservations()
 
 
-def _placement(answer: Recommended | NotRecommended, reservations: Reservations) -> Placement:
+def _placement(
+    answer: Recommended | NotRecommended, reservations: Reservations, vsphere: VSphere | None = None
+) -> Placement:
     inventory = Inventory()
+    vsphere = vsphere or VSphere(answer)
     inventory.apply([(one.moref, one) for one in (POD, HOST, CLUSTER, *STORES)])
-    return Placement(inventory, Recommender(answer), lambda: reservations)
+    return Placement(inventory, vsphere, vsphere, lambda: reservations)
 
 
 SAME = Recommended(tuple(Recommendation(f"key-{n}", store.moref, 5) for n, store in enumerate(STORES)))
@@ -129,3 +146,38 @@ async def test_what_finds_no_place_reserves_nothing(reservations: Reservations) 
     assert '"a" lacks about 7 GiB' in answer.why
     assert reservations.get("m") is None
     assert isinstance(_placement(SAME, reservations).among("m", [], CLUSTER, REQUEST), NotPlaced)
+
+
+@pytest.mark.parametrize(
+    ("placed", "applied", "cloned"),
+    [
+        (Placed(X, REQUEST, "key-0"), ["key-0"], []),
+        (Placed(X, REQUEST), [], [REQUEST]),
+    ],
+)
+async def test_a_clone_is_started_by_its_recommendation_if_it_has_one(
+    reservations: Reservations, placed: Placed, applied: list[str], cloned: list[CloneRequest]
+) -> None:
+    vsphere = VSphere(SAME)
+    await _placement(SAME, reservations, vsphere).start(placed, op_id="x")
+    assert (vsphere.applied, vsphere.cloned) == (applied, cloned)
+
+
+def _refusal(fault_class: FaultClass) -> Fault:
+    return Fault(fault_class, "Refused", "refused", 1.0, "Refused")
+
+
+async def test_without_the_right_to_apply_recommendations_are_a_ranking(reservations: Reservations) -> None:
+    vsphere = VSphere(SAME, _refusal(FaultClass.PERMISSION))
+    await _placement(SAME, reservations, vsphere).start(Placed(X, REQUEST, "key-0"), op_id="x")
+    assert vsphere.cloned == [REQUEST]
+
+
+@pytest.mark.parametrize("fault_class", sorted(set(FaultClass) - {FaultClass.PERMISSION}, key=str))
+async def test_whatever_else_goes_wrong_never_starts_a_second_clone(
+    reservations: Reservations, fault_class: FaultClass
+) -> None:
+    vsphere = VSphere(SAME, _refusal(fault_class))
+    with pytest.raises(VSphereError):
+        await _placement(SAME, reservations, vsphere).start(Placed(X, REQUEST, "key-0"), op_id="x")
+    assert vsphere.cloned == []

@@ -97,7 +97,7 @@ class Actions:
             details={
                 "template": prepared.template.moref,
                 "instanceUUID": uuid,
-                DATASTORE: request.datastore,
+                DATASTORE: prepared.storage.moref,
             },
             base=machine.status.model_copy(update={"effective": prepared.effective}),
             call=lambda: vcenter.vms.clone(request, op_id=work.op_id),

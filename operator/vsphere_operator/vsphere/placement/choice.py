@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from vsphere_operator.vsphere.clone_spec import CloneRequest
+from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory import ComputeCluster, Datastore, Inventory, StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement import datastores, storage_drs
 from vsphere_operator.vsphere.placement.datastores import Ranking
 from vsphere_operator.vsphere.placement.reservations import Reservations
 from vsphere_operator.vsphere.placement.storage_drs import NotRecommended, Recommended
+from vsphere_operator.vsphere.tasks import TaskRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,26 @@ class Recommender(Protocol):
         self, pod: StoragePod, request: CloneRequest, *, op_id: str
     ) -> Recommended | NotRecommended: ...
 
+    async def apply(self, key: str, *, op_id: str) -> TaskRef: ...
+
+
+class Cloner(Protocol):
+    async def clone(self, request: CloneRequest, *, op_id: str) -> TaskRef: ...
+
 
 class Placement:
-    """Chooses datastores in one vCenter."""
+    """Chooses datastores in one vCenter, and starts clones there."""
 
     def __init__(
-        self, inventory: Inventory, recommender: Recommender, reservations: Callable[[], Reservations]
+        self,
+        inventory: Inventory,
+        recommender: Recommender,
+        cloner: Cloner,
+        reservations: Callable[[], Reservations],
     ) -> None:
         self._inventory = inventory
         self._recommender = recommender
+        self._cloner = cloner
         self._reservations = reservations
 
     def among(
@@ -81,6 +94,20 @@ class Placement:
         return Placed(
             chosen.datastore, replace(request, datastore=chosen.datastore), chosen.key, chosen.reason
         )
+
+    async def start(self, placed: Placed, *, op_id: str) -> TaskRef:
+        """Start the clone: by its recommendation, else on the datastore that was chosen. Its result is the VM.
+
+        Where the right to apply recommendations is missing, they count as a ranking. `VSphereError` as `apply`
+        and `clone`; with the reason `RecommendationStale` nothing was started: ask for a place again.
+        """
+        if placed.recommendation is not None:
+            try:
+                return await self._recommender.apply(placed.recommendation, op_id=op_id)
+            except VSphereError as error:
+                if error.fault.fault_class is not FaultClass.PERMISSION:
+                    raise
+        return await self._cloner.clone(placed.request, op_id=op_id)
 
     def _rank(
         self, key: str, stores: Sequence[Datastore], cluster: ComputeCluster, request: CloneRequest
