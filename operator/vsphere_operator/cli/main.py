@@ -79,7 +79,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="how to reach the API server (default: the Pod's account)",
     )
     add("--namespace", default=_own_namespace(), help="the operator's own namespace (default: %(default)s)")
-    add("--workers", type=_positive, default=16, help="objects worked on at once (default: %(default)s)")
+    add(
+        "--workers",
+        type=_positive,
+        default=16,
+        help="objects worked on at once in each datacenter (default: %(default)s)",
+    )
     add("--log-level", choices=LEVELS, default="info", help="(default: %(default)s)")
     add("--log-format", choices=("plain", "json"), default="plain", help="(default: %(default)s)")
     add(

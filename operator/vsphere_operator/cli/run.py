@@ -28,7 +28,7 @@ from vsphere_operator.runtime.engine import Controller, Engine
 from vsphere_operator.runtime.intake import Intake, Router
 from vsphere_operator.runtime.keys import being_deleted
 from vsphere_operator.runtime.leadership import Elector
-from vsphere_operator.runtime.queue import WorkQueue
+from vsphere_operator.runtime.queue import LaneOf, WorkQueue
 from vsphere_operator.runtime.store import IndexFunction, Store
 
 from .memory import calm_collector, keep_settling, settle
@@ -82,6 +82,10 @@ class Controllers(Protocol):
     @property
     def on_vcenter_change(self) -> Callable[..., None]:
         """Called in the event loop with whatever the vCenters' `on_change` is called with."""
+
+    @property
+    def lane_of(self) -> LaneOf:
+        """Which keys wait for the same vCenter, and must not make others wait."""
 
 
 class VCenters(Protocol):
@@ -190,7 +194,8 @@ class Operator:
         self._identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         self._store = Store()
         self._engine = Engine(
-            WorkQueue(metrics=metrics),
+            # Not asked before the controllers are built: nothing is enqueued until then.
+            WorkQueue(metrics=metrics, lane_of=lambda key: self._controllers.lane_of(key)),
             workers=options.workers,
             urgent=lambda key: being_deleted(self._store.get(key)),
             metrics=metrics,
@@ -275,7 +280,7 @@ class Operator:
         count = self._intake.resync(OURS)
         self._state.problem = None
         self._engine.open()
-        logger.info("working on %d objects with %d workers", count, self._options.workers)
+        logger.info("working on %d objects with up to %d workers a datacenter", count, self._options.workers)
         while True:
             await asyncio.sleep(SWEEP)
             await self._sweep()

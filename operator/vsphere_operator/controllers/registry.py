@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from vsphere_operator.controllers.cluster.controller import ClusterController
 from vsphere_operator.controllers.indexes import INDEXES, Index
+from vsphere_operator.controllers.lanes import lanes
 from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.machine.controller import MachineController
 from vsphere_operator.controllers.machinedeployment.controller import MachineDeploymentController
@@ -20,7 +21,7 @@ from vsphere_operator.controllers.wakeups import Wakeups
 from vsphere_operator.runtime.admission import AdmissionMetrics, Admissions
 from vsphere_operator.runtime.engine import Controller
 from vsphere_operator.runtime.keys import Key, key_of
-from vsphere_operator.runtime.queue import Clock
+from vsphere_operator.runtime.queue import Clock, LaneOf
 from vsphere_operator.vsphere.inventory.entities import Change
 
 
@@ -32,6 +33,7 @@ class Controllers:
     router: Callable[[str, Object | None, Object | None], Iterable[Key]]
     indexes: Sequence[tuple[str, str, Index]]
     on_vcenter_change: Callable[[object, Sequence[Change]], None]
+    lane_of: LaneOf
 
 
 def build(
@@ -85,4 +87,5 @@ def build(
         router=router,
         indexes=INDEXES,
         on_vcenter_change=on_vcenter_change,
+        lane_of=lanes(objects),
     )

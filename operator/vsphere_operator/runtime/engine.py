@@ -1,7 +1,7 @@
 """Workers that take keys from the queue and hand them to the controller of their kind.
 
 An error never ends a worker: what is expected backs off quietly, anything else is a bug and shows its
-traceback once.
+traceback once. Each lane of the queue has workers of its own, so that one that hangs holds up no other.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .keys import Key, working_on
 from .queue import Clock, Priority, WorkQueue
@@ -69,10 +71,15 @@ class EngineMetrics(Protocol):
 
 
 class Engine:
-    """Runs controllers on the queue's keys, `workers` at a time, while its gate is open.
+    """Runs controllers on the queue's keys, `workers` at a time in each lane, while its gate is open.
 
     Behind a closed gate keys are collected and not worked on: that is what a standby does. `urgent` names
     the keys that go first (objects that are being deleted).
+
+    A worker comes when its lane has a key for it and goes when there is none. There is no bound on all
+    workers together: whatever its size, a few lanes that hang would use it up, and all others would wait
+    again. A worker is a coroutine that waits, and costs little; what it uses up elsewhere (threads and
+    sessions of a vCenter, its tokens for operations) is bounded there, for each vCenter by itself.
     """
 
     def __init__(
@@ -91,15 +98,18 @@ class Engine:
         self._urgent = urgent
         self._metrics = metrics
         self._clock = clock
-        self._gate = asyncio.Event()
+        self._open = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._staffed: Counter[str] = Counter()
+        self._context = Context()
         self._in_flight: dict[Key, float] = {}
         self._shown: dict[Key, set[str]] = {}
         for controller in controllers:
             self.register(controller)
+        queue.on_ready(self._staff)
 
     def register(self, controller: Controller) -> None:
         """Add a controller; ValueError if its kind has one."""
@@ -117,7 +127,7 @@ class Engine:
     @property
     def is_open(self) -> bool:
         """Whether keys are worked on."""
-        return self._gate.is_set()
+        return self._open
 
     @property
     def in_flight(self) -> dict[Key, float]:
@@ -127,17 +137,21 @@ class Engine:
 
     def open(self) -> None:
         """Let workers take keys; without effect once draining began."""
-        if not self._draining:
-            self._gate.set()
+        if self._draining:
+            return
+        self._open = True
+        for lane, keys in self._queue.lanes.items():
+            for _ in range(min(keys, self._workers)):
+                self._staff(lane)
 
     def close(self) -> None:
         """Let workers take no more keys; what they work on goes on."""
-        self._gate.clear()
+        self._open = False
 
     def start(self) -> None:
-        """Start the workers; they wait for the gate."""
-        for number in range(self._workers):
-            self._tasks.append(asyncio.create_task(self._work(), name=f"worker {number}"))
+        """Let delayed keys come at their time. Call it before the gate opens."""
+        self._context = copy_context()
+        self._run(self._queue.keep_time(), "timers")
 
     async def drain(self, seconds: float) -> Sequence[Key]:
         """Take no more keys, let work in flight end within `seconds`, then cancel it; the keys that were
@@ -150,25 +164,41 @@ class Engine:
         except TimeoutError:
             logger.warning("stopping while work goes on: %s", ", ".join(map(str, sorted(self._in_flight))))
         left = sorted(self._in_flight)
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        if self._tasks:
+        if tasks:
             # Not for ever: a call that changes something may hold out against its cancellation.
-            await asyncio.wait(self._tasks, timeout=CANCEL)
-        self._tasks.clear()
+            await asyncio.wait(tasks, timeout=CANCEL)
         return left
 
-    async def _work(self) -> None:
-        while True:
-            await self._gate.wait()
-            key = await self._queue.get()
-            try:
-                if self.is_open:
+    def _staff(self, lane: str) -> None:
+        """A key waits in this lane: one more worker for it, unless it has enough."""
+        if not self._open or self._staffed[lane] >= self._workers:
+            return
+        self._staffed[lane] += 1
+        self._run(self._work(lane), f"worker of {lane}" if lane else "worker")
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        # Not in the caller's context: a worker does not begin as part of the work that enqueued its first key.
+        task = asyncio.create_task(work, name=name, context=self._context.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, lane: str) -> None:
+        try:
+            # Nothing may wait between a look that finds nothing and the end: a key that came then would
+            # find its lane staffed, and nobody there.
+            while self._open and (key := self._queue.pop(lane)) is not None:
+                try:
                     await self._process(key)
-                else:  # the gate closed while this worker waited for a key
-                    self._queue.add(key)
-            finally:
-                self._queue.done(key)
+                finally:
+                    self._queue.done(key)
+                await asyncio.sleep(0)  # many short ones in a row leave the loop to others, too
+        finally:
+            self._staffed[lane] -= 1
+            if not self._staffed[lane]:
+                del self._staffed[lane]
 
     async def _process(self, key: Key) -> None:
         token = working_on.set(key)
@@ -195,10 +225,12 @@ class Engine:
             delay = self._again(key, None)
             logger.info("%s; trying again in %.0f s", error, delay)
             return "retry"
+        except asyncio.CancelledError as error:
+            if _is_stopped():
+                raise
+            return self._failed(key, error)  # not this worker was cancelled, but what it waited for
         except Exception as error:
-            delay = self._again(key, None)
-            self._show(key, error, delay)
-            return "error"
+            return self._failed(key, error)
         self._queue.forget(key)
         self._shown.pop(key, None)
         if result.requeue_after is None:
@@ -212,14 +244,16 @@ class Engine:
         self.enqueue(key, after)
         return after
 
-    def _show(self, key: Key, error: Exception, delay: float) -> None:
+    def _failed(self, key: Key, error: BaseException) -> str:
         """Log a bug: with its traceback the first time for this key, one line after that."""
+        delay = self._again(key, None)
         print_of = _fingerprint(error)
         shown = self._shown.setdefault(key, set())
         known = print_of in shown
         shown.add(print_of)
         words = "%s: %s; trying again in %.0f s"
         logger.error(words, type(error).__name__, error, delay, exc_info=None if known else error)
+        return "error"
 
     def _count_busy(self) -> None:
         if self._in_flight:
@@ -230,7 +264,12 @@ class Engine:
             self._metrics.workers_busy(len(self._in_flight))
 
 
-def _fingerprint(error: Exception) -> str:
+def _is_stopped() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _fingerprint(error: BaseException) -> str:
     """The same for errors of one type from one line of code, whatever their words say."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__qualname__}@" + ">".join(f"{frame.filename}:{frame.lineno}" for frame in frames)

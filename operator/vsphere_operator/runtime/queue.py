@@ -1,8 +1,8 @@
 """A work queue of keys: each at most once, never two workers on one, the urgent first, failures with
-growing pauses.
+growing pauses, and a lane for each thing that could hold up the others.
 
 The model is client-go's (set, dirty mark while processing, delayed adds in a heap); the queue itself never
-sleeps except in `get`, and takes its clock from outside.
+sleeps except in `keep_time`, and takes its clock from outside.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -20,6 +21,8 @@ from typing import Protocol
 from .keys import Key
 
 Clock = Callable[[], float]
+LaneOf = Callable[[Key], str]
+"""The lane that a key belongs to now; must not raise."""
 
 BASE_DELAY = 1.0
 """Seconds: the shortest pause after a failure."""
@@ -49,12 +52,13 @@ class QueueMetrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """A key that waits for a worker. `number` tells the live heap entry from those that a better wish
-    replaced."""
+    """A key that waits for a worker. `number` tells the live heap entry from those that a better wish, or
+    one in another lane, replaced."""
 
     priority: Priority
     number: int
     since: float
+    lane: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,10 @@ class WorkQueue:
     Every `add` is followed by at least one processing that starts after it; every `add_after` by one that
     starts no later than its delay asks for (an earlier wish of the same key replaces a later one). A key
     that is added while it is worked on is worked on once more when that is `done`.
+
+    Order is kept inside a lane, and each lane is taken from by itself; all else belongs to the key. Which
+    lane that is, `lane_of` is asked at each `add`, so that a waiting key that is added again follows what it
+    is about.
     """
 
     def __init__(
@@ -78,19 +86,22 @@ class WorkQueue:
         clock: Clock = time.monotonic,
         rng: random.Random | None = None,
         metrics: QueueMetrics | None = None,
+        lane_of: LaneOf = lambda key: "",
     ) -> None:
         self._clock = clock
         self._random = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._metrics = metrics
+        self._lane_of = lane_of
+        self._ready: Callable[[str], None] | None = None
         self._number = itertools.count()
         self._waiting: dict[Key, _Wish] = {}
-        self._heap: list[tuple[Priority, int, Key]] = []
+        self._heaps: dict[str, list[tuple[Priority, int, Key]]] = {}
         self._processing: set[Key] = set()
-        self._dirty: dict[Key, _Wish] = {}
+        self._dirty: dict[Key, tuple[Priority, float]] = {}
         self._timers: dict[Key, _Timer] = {}
         self._timer_heap: list[tuple[float, int, Key]] = []
         self._failures: dict[Key, int] = {}
-        self._changed = asyncio.Event()
+        self._sooner = asyncio.Event()
 
     def __len__(self) -> int:
         """How many keys could be worked on now, were there workers enough."""
@@ -107,18 +118,25 @@ class WorkQueue:
         """The keys that somebody works on."""
         return frozenset(self._processing)
 
+    @property
+    def lanes(self) -> Mapping[str, int]:
+        """How many keys could be worked on now in each lane that has any."""
+        self._fire_timers()
+        return Counter(wish.lane for wish in self._waiting.values())
+
+    def on_ready(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the lane of each key that could be worked on from now on."""
+        self._ready = listener
+
     def add(self, key: Key, priority: Priority = Priority.NORMAL) -> None:
         """Have this key worked on as soon as a worker is free."""
         if self._metrics:
             self._metrics.queue_added(key.kind)
-        target = self._dirty if key in self._processing else self._waiting
-        present = target.get(key)
-        if present is not None and present.priority <= priority:
-            return
-        since = present.since if present is not None else self._clock()
-        target[key] = wish = _Wish(priority, next(self._number), since)
-        if target is self._waiting:
-            self._push(key, wish)
+        if key in self._processing:
+            present, since = self._dirty.get(key, (priority, self._clock()))
+            self._dirty[key] = min(present, priority), since
+        else:
+            self._wait(key, priority, self._clock())
 
     def add_after(self, key: Key, delay: float, priority: Priority = Priority.NORMAL) -> None:
         """Have this key worked on in `delay` seconds at the latest."""
@@ -134,7 +152,8 @@ class WorkQueue:
                 return
         self._timers[key] = timer = _Timer(due, next(self._number), priority)
         heapq.heappush(self._timer_heap, (due, timer.number, key))
-        self._changed.set()
+        if self._timer_heap[0][1] == timer.number:
+            self._sooner.set()
 
     def retry(self, key: Key, priority: Priority = Priority.NORMAL) -> float:
         """Have a failed key worked on again after a pause, which is returned in seconds.
@@ -157,42 +176,42 @@ class WorkQueue:
         """How often in a row this key has failed."""
         return self._failures.get(key, 0)
 
-    def pop(self) -> Key | None:
-        """The most urgent key, now being processed until `done` is called for it; None when there is none."""
+    def pop(self, lane: str = "") -> Key | None:
+        """The lane's most urgent key, now being processed until `done` is called for it; None when there is
+        none."""
         self._fire_timers()
-        while self._heap:
-            _, number, key = heapq.heappop(self._heap)
+        heap = self._heaps.get(lane, [])
+        while heap:
+            _, number, key = heapq.heappop(heap)
             wish = self._waiting.get(key)
             if wish is None or wish.number != number:
-                continue  # a better wish replaced this entry
+                continue  # another wish replaced this entry
             del self._waiting[key]
             self._processing.add(key)
             if self._metrics:
                 self._metrics.queue_waited(key.kind, self._clock() - wish.since)
                 self._metrics.queue_depth(len(self._waiting))
             return key
+        self._heaps.pop(lane, None)
         return None
 
     def done(self, key: Key) -> None:
         """The work on this key has ended; if it was wanted meanwhile, it waits again."""
         self._processing.discard(key)
-        wish = self._dirty.pop(key, None)
-        if wish is not None:
-            self._waiting[key] = wish
-            self._push(key, wish)
+        wanted = self._dirty.pop(key, None)
+        if wanted is not None:
+            self._wait(key, *wanted)
 
-    async def get(self) -> Key:
-        """Wait for a key as `pop` would give it."""
+    async def keep_time(self) -> None:
+        """Let delayed keys come when their time has come, for ever."""
         while True:
-            key = self.pop()
-            if key is not None:
-                return key
-            self._changed.clear()
+            self._sooner.clear()
+            self._fire_timers()
             due = self.next_due()
             delay = None if due is None else max(0.0, due - self._clock())
             try:
                 async with asyncio.timeout(delay):
-                    await self._changed.wait()
+                    await self._sooner.wait()
             except TimeoutError:
                 continue
 
@@ -201,11 +220,18 @@ class WorkQueue:
         self._drop_stale_timers()
         return self._timer_heap[0][0] if self._timer_heap else None
 
-    def _push(self, key: Key, wish: _Wish) -> None:
-        heapq.heappush(self._heap, (wish.priority, wish.number, key))
+    def _wait(self, key: Key, priority: Priority, since: float) -> None:
+        lane, present = self._lane_of(key), self._waiting.get(key)
+        if present is not None:
+            if present.priority <= priority and present.lane == lane:
+                return
+            priority, since = min(priority, present.priority), present.since
+        self._waiting[key] = wish = _Wish(priority, next(self._number), since, lane)
+        heapq.heappush(self._heaps.setdefault(lane, []), (priority, wish.number, key))
         if self._metrics:
             self._metrics.queue_depth(len(self._waiting))
-        self._changed.set()
+        if self._ready:
+            self._ready(lane)
 
     def _fire_timers(self) -> None:
         now = self._clock()

@@ -20,6 +20,7 @@ from vsphere_operator.kube.objects import Objects
 from vsphere_operator.runtime.engine import Controller, Result
 from vsphere_operator.runtime.intake import Router
 from vsphere_operator.runtime.keys import Key, Object
+from vsphere_operator.runtime.queue import LaneOf
 from vsphere_operator.runtime.store import IndexFunction
 
 from .conftest import a_cluster, a_config_map, install_crds, kubeconfig_with, remove_crds, until
@@ -52,6 +53,7 @@ class Built:
     router: Router
     indexes: Iterable[tuple[str, str, IndexFunction]]
     on_vcenter_change: Callable[..., None]
+    lane_of: LaneOf
 
 
 class NoVCenters:
@@ -80,7 +82,7 @@ class Running:
 
     def _build(self, *, objects: Objects, **_: Any) -> Built:
         self.seen = Seen(objects)
-        return Built([self.seen], to_clusters, [], lambda *_: None)
+        return Built([self.seen], to_clusters, [], lambda *_: None, lambda key: "")
 
     async def controller(self) -> Seen:
         async def built() -> Seen | None:

@@ -41,9 +41,12 @@ class Worked:
 
 
 def an_engine(
-    controller: Worked, workers: int = 4, urgent: Callable[[Key], bool] = lambda key: False
+    controller: Worked,
+    workers: int = 4,
+    urgent: Callable[[Key], bool] = lambda key: False,
+    lane_of: Callable[[Key], str] = lambda key: "",
 ) -> Engine:
-    queue = WorkQueue(clock=now, rng=random.Random(3))  # noqa: S311
+    queue = WorkQueue(clock=now, rng=random.Random(3), lane_of=lane_of)  # noqa: S311
     return Engine(queue, [controller], workers, urgent=urgent, clock=now)
 
 
@@ -292,6 +295,205 @@ def test_draining_does_not_wait_for_ever_for_work_that_holds_out_against_its_can
     run_virtually(scenario())
 
 
+def by_name(key: Key) -> str:
+    return key.name[0]
+
+
+class Hanging:
+    """Everything in lane a hangs until it is let go; everything else is done at once."""
+
+    def __init__(self) -> None:
+        self.begun: list[Key] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, key: Key) -> Result:
+        self.begun.append(key)
+        if by_name(key) == "a":
+            await self.go_on.wait()
+        return Result()
+
+    def of(self, lane: str) -> list[Key]:
+        return [key for key in self.begun if by_name(key) == lane]
+
+
+async def turns(count: int) -> None:
+    """Let the event loop turn that often."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_lane_that_hangs_holds_up_nobody_else() -> None:
+    async def scenario() -> None:
+        hanging = Hanging()
+        engine = an_engine(Worked(hanging), workers=16, urgent=lambda k: k.name == "b2", lane_of=by_name)
+        engine.start()
+        engine.open()
+        for number in range(1000):
+            engine.enqueue(a_key(f"a{number}"))
+        await turns(50)
+        assert len(hanging.begun) == 16
+        engine.enqueue(a_key("b1"))
+        await turns(3)
+        assert hanging.of("b") == [a_key("b1")]
+        for name in ("b3", "b2"):
+            engine.enqueue(a_key(name))
+        engine.enqueue(a_key("c"), after=5)
+        await asyncio.sleep(6)
+        assert hanging.of("b") == [a_key("b1"), a_key("b2"), a_key("b3")]
+        assert hanging.of("c") == [a_key("c")]
+        assert len(hanging.begun) == 20
+        hanging.go_on.set()
+        await asyncio.sleep(1)
+        assert len(set(hanging.of("a"))) == 1000
+        await engine.drain(1)
+
+    run_virtually(scenario())
+
+
+def test_keys_that_a_standby_collected_get_workers_in_all_their_lanes() -> None:
+    async def scenario() -> None:
+        hanging = Hanging()
+        engine = an_engine(Worked(hanging), workers=2, lane_of=by_name)
+        engine.start()
+        for number in range(5):
+            engine.enqueue(a_key(f"a{number}"))
+            engine.enqueue(a_key(f"b{number}"))
+        engine.open()
+        await asyncio.sleep(1)
+        assert len(hanging.of("a")) == 2
+        assert len(hanging.of("b")) == 5
+        await engine.drain(1)
+
+    run_virtually(scenario())
+
+
+def test_failures_in_a_lane_back_off_while_another_hangs() -> None:
+    async def scenario() -> list[float]:
+        hanging = Hanging()
+
+        async def answer(key: Key) -> Result:
+            await hanging(key)
+            if key == B and len(hanging.of("b")) < 4:
+                raise Disturbed("away")
+            return Result()
+
+        controller = Worked(answer)
+        engine = an_engine(controller, workers=1, lane_of=by_name)
+        engine.start()
+        engine.open()
+        engine.enqueue(A)
+        engine.enqueue(B)
+        await asyncio.sleep(1000)
+        assert list(engine.in_flight) == [A]
+        assert await engine.drain(1) == [A]
+        return [at for key, at in controller.calls if key == B]
+
+    times = run_virtually(scenario())
+    assert len(times) == 4
+    assert all(later - earlier >= 1 for earlier, later in pairwise(times))
+
+
+def test_a_key_that_changes_lanes_during_the_work_waits_for_its_end() -> None:
+    async def scenario() -> None:
+        hanging, lane = Hanging(), "one"
+        engine = an_engine(Worked(hanging), lane_of=lambda key: lane)
+        engine.start()
+        engine.open()
+        engine.enqueue(A)
+        await turns(3)
+        lane = "two"
+        engine.enqueue(A)
+        await asyncio.sleep(60)
+        assert hanging.begun == [A]
+        hanging.go_on.set()
+        await turns(3)
+        assert hanging.begun == [A, A]
+        await engine.drain(1)
+
+    run_virtually(scenario())
+
+
+def test_workers_go_when_there_is_nothing_to_do() -> None:
+    async def scenario() -> None:
+        before = len(asyncio.all_tasks())
+        engine = an_engine(Worked(), workers=16, lane_of=by_name)
+        engine.start()
+        engine.open()
+        for name in "abcdefgh":
+            engine.enqueue(a_key(name))
+        assert len(asyncio.all_tasks()) == before + 9
+        await asyncio.sleep(1)
+        assert len(asyncio.all_tasks()) == before + 1  # who keeps the time
+        await engine.drain(1)
+        assert len(asyncio.all_tasks()) == before
+
+    run_virtually(scenario())
+
+
+def test_many_short_works_in_a_row_leave_the_loop_to_others() -> None:
+    async def scenario() -> None:
+        controller = Worked()
+        engine = an_engine(controller, workers=1)
+        engine.start()
+        engine.open()
+        for number in range(1000):
+            engine.enqueue(a_key(str(number)))
+        await turns(10)
+        assert 0 < len(controller.calls) < 20
+        await engine.drain(1)
+
+    run_virtually(scenario())
+
+
+def test_a_cancelled_future_that_a_controller_waits_for_costs_neither_the_key_nor_the_worker() -> None:
+    async def scenario() -> list[Key]:
+        async def answer(_: Key) -> Result:
+            if len(controller.calls) == 1:
+                future = asyncio.get_running_loop().create_future()
+                future.cancel()
+                await future
+            return Result()
+
+        controller = Worked(answer)
+        engine = an_engine(controller, workers=1)
+        engine.start()
+        engine.open()
+        engine.enqueue(A)
+        engine.enqueue(B)
+        await asyncio.sleep(10)
+        await engine.drain(1)
+        return [key for key, _ in controller.calls]
+
+    assert run_virtually(scenario()) == [A, B, A]
+
+
+def test_a_worker_does_not_begin_in_the_name_of_who_enqueued_its_key() -> None:
+    async def scenario() -> list[Key | None]:
+        names: list[Key | None] = []
+
+        class Metrics:
+            def reconciled(self, kind: str, result: str, seconds: float) -> None:
+                names.append(working_on.get())
+
+            def workers_busy(self, busy: int) -> None: ...
+
+        async def answer(key: Key) -> Result:
+            if key == A:
+                engine.enqueue(B)
+            return Result()
+
+        queue = WorkQueue(clock=now, lane_of=by_name)
+        engine = Engine(queue, [Worked(answer)], metrics=Metrics(), clock=now)
+        engine.start()
+        engine.open()
+        engine.enqueue(A)
+        await asyncio.sleep(1)
+        await engine.drain(1)
+        return names
+
+    assert run_virtually(scenario()) == [None, None]
+
+
 def test_a_kind_without_controller_is_ignored() -> None:
     async def scenario() -> None:
         queue = WorkQueue(clock=now)
@@ -315,7 +517,8 @@ def test_two_controllers_of_one_kind_are_refused() -> None:
     workers=st.integers(1, 5),
 )
 def test_no_key_is_lost_or_worked_on_twice_at_once(adds: list[tuple[int, int, int]], workers: int) -> None:
-    """Each (key, moment, delay) must be followed by a reconciliation that began no earlier than asked for."""
+    """Each (key, moment, delay) must be followed by a reconciliation that began no earlier than asked for,
+    though all keys change their lanes every second."""
 
     async def scenario() -> None:
         busy: set[Key] = set()
@@ -328,7 +531,7 @@ def test_no_key_is_lost_or_worked_on_twice_at_once(adds: list[tuple[int, int, in
             return Result()
 
         controller = Worked(work)
-        engine = an_engine(controller, workers)
+        engine = an_engine(controller, workers, lane_of=lambda key: str(int(now()) % 3))
         engine.start()
         engine.open()
         loop = asyncio.get_running_loop()

@@ -144,35 +144,104 @@ def test_a_million_failures_are_no_overflow() -> None:
     assert 1 <= queue.retry(A) <= 300
 
 
-def test_getting_waits_for_a_key_that_is_added_later() -> None:
-    async def scenario() -> tuple[Key, float]:
+def test_delayed_keys_are_announced_when_their_time_has_come_also_sooner_ones_that_came_later() -> None:
+    async def scenario() -> list[tuple[Key | None, float]]:
         queue = WorkQueue(clock=now)
-        asyncio.get_running_loop().call_later(7, queue.add, A)
-        return await queue.get(), now()
-
-    assert run_virtually(scenario()) == (A, 7)
-
-
-def test_getting_wakes_for_a_sooner_delay_that_came_while_it_waited() -> None:
-    async def scenario() -> list[tuple[Key, float]]:
-        queue = WorkQueue(clock=now)
+        ready: list[tuple[Key | None, float]] = []
+        queue.on_ready(lambda lane: ready.append((queue.pop(lane), now())))
+        keeping = asyncio.create_task(queue.keep_time())
         queue.add_after(A, 60)
         asyncio.get_running_loop().call_later(1, queue.add_after, B, 4)
-        return [(await queue.get(), now()), (await queue.get(), now())]
+        asyncio.get_running_loop().call_later(7, queue.add, C)
+        await asyncio.sleep(100)
+        keeping.cancel()
+        return ready
 
-    assert run_virtually(scenario()) == [(B, 5), (A, 60)]
+    assert run_virtually(scenario()) == [(B, 5), (C, 7), (A, 60)]
+
+
+def test_time_is_kept_without_looking_at_the_clock_all_the_time() -> None:
+    async def scenario() -> int:
+        asked = 0
+
+        def clock() -> float:
+            nonlocal asked
+            asked += 1
+            return now()
+
+        queue = WorkQueue(clock=clock)
+        keeping = asyncio.create_task(queue.keep_time())
+        queue.add_after(A, 10)
+        for number in range(1000):
+            queue.add_after(a_key(str(number)), 20 + number)
+        before = asked
+        await asyncio.sleep(9)
+        assert asked - before < 10
+        keeping.cancel()
+        return len(queue)
+
+    assert run_virtually(scenario()) == 0
+
+
+def by_name(key: Key) -> str:
+    return key.name[0]
+
+
+def test_each_lane_is_taken_from_by_itself_and_keeps_its_order() -> None:
+    queue = WorkQueue(lane_of=by_name)
+    keys = [a_key(name) for name in ("a1", "b1", "a2", "b2")]
+    for key in keys:
+        queue.add(key)
+    queue.add(keys[3], Priority.DELETE)
+    assert queue.lanes == {"a": 2, "b": 2}
+    assert len(queue) == 4
+    assert [queue.pop("b"), queue.pop("b"), queue.pop("b")] == [keys[3], keys[1], None]
+    assert [queue.pop("a"), queue.pop("a"), queue.pop("a")] == [keys[0], keys[2], None]
+    assert queue.pop("nobody's") is None
+    assert queue.lanes == {}
+
+
+def test_a_key_that_is_added_again_follows_to_its_new_lane_and_loses_nothing() -> None:
+    lane = "old"
+    queue = WorkQueue(lane_of=lambda key: lane)
+    queue.add(A, Priority.DELETE)
+    lane = "new"
+    queue.add(B)
+    queue.add(A, Priority.RESYNC)
+    assert queue.pop("old") is None
+    assert [queue.pop("new"), queue.pop("new"), queue.pop("new")] == [A, B, None]
+
+
+def test_a_key_whose_lane_changes_during_the_work_is_still_worked_on_by_one_alone() -> None:
+    lane = "old"
+    queue = WorkQueue(lane_of=lambda key: lane)
+    ready: list[str] = []
+    queue.on_ready(ready.append)
+    queue.add(A)
+    assert queue.pop("old") == A
+    lane = "new"
+    queue.add(A)
+    assert [queue.pop("old"), queue.pop("new")] == [None, None]
+    queue.done(A)
+    assert ready == ["old", "new"]
+    assert queue.pop("new") == A
 
 
 KEYS = [a_key(str(n)) for n in range(4)]
 
 
+LANES = ("a", "b")
+
+
 class QueueMachine(RuleBasedStateMachine):
-    """Any interleaving of adds, delays, failures and workers: nothing is lost, nothing runs twice at once."""
+    """Any interleaving of adds, delays, failures, workers and changes of lanes: nothing is lost, nothing runs
+    twice at once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.queue = WorkQueue(clock=self.clock, rng=random.Random(7))  # noqa: S311
+        self.lanes = dict.fromkeys(KEYS, "a")
+        self.queue = WorkQueue(clock=self.clock, rng=random.Random(7), lane_of=self.lanes.__getitem__)  # noqa: S311
         self.working: list[Key] = []
         self.owed: set[Key] = set()
         self.due: dict[Key, float] = {}
@@ -184,7 +253,7 @@ class QueueMachine(RuleBasedStateMachine):
         return self.popped()
 
     def popped(self) -> Key | None:
-        key = self.queue.pop()
+        key = self.queue.pop("a") or self.queue.pop("b")
         if key is None:
             assert self.owed <= set(self.working), "a key whose time has come is not given out"
         else:
@@ -192,6 +261,10 @@ class QueueMachine(RuleBasedStateMachine):
             self.working.append(key)
             self.owed.discard(key)
         return key
+
+    @rule(key=st.sampled_from(KEYS), lane=st.sampled_from(LANES))
+    def move(self, key: Key, lane: str) -> None:
+        self.lanes[key] = lane
 
     @rule(key=st.sampled_from(KEYS), priority=st.sampled_from(Priority))
     def add(self, key: Key, priority: Priority) -> None:
@@ -226,6 +299,10 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_processed_is_what_workers_hold(self) -> None:
         assert self.queue.processing == frozenset(self.working)
+
+    @invariant()
+    def all_that_waits_is_in_one_lane(self) -> None:
+        assert sum(self.queue.lanes.values()) == len(self.queue)
 
     def teardown(self) -> None:
         self.clock.now += 1000
