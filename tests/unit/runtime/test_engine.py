@@ -85,6 +85,30 @@ def test_after_the_gate_closed_nothing_new_is_begun_and_nothing_is_forgotten() -
     run_virtually(scenario())
 
 
+def test_a_gate_that_closes_during_the_work_lets_it_end_and_begins_no_more() -> None:
+    async def scenario() -> None:
+        async def slowly(_: Key) -> Result:
+            await asyncio.sleep(10)
+            return Result()
+
+        controller = Worked(slowly)
+        engine = an_engine(controller, workers=1)
+        engine.start()
+        engine.open()
+        engine.enqueue(A)
+        engine.enqueue(B)
+        await asyncio.sleep(1)
+        engine.close()
+        await asyncio.sleep(60)
+        assert controller.calls == [(A, 0)]
+        engine.open()
+        await asyncio.sleep(60)
+        assert controller.calls == [(A, 0), (B, 61)]
+        await engine.drain(1)
+
+    run_virtually(scenario())
+
+
 def test_a_result_brings_the_key_back_after_its_time() -> None:
     async def scenario() -> list[float]:
         results = iter([Result(requeue_after=30), Result()])
@@ -258,7 +282,9 @@ def test_draining_lets_work_end_and_begins_no_more() -> None:
     run_virtually(scenario())
 
 
-def test_draining_gives_up_at_its_deadline_and_names_what_it_cut_off() -> None:
+def test_draining_gives_up_at_its_deadline_and_names_what_it_cut_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario() -> None:
         async def forever(_: Key) -> Result:
             await asyncio.sleep(1e6)
@@ -273,6 +299,9 @@ def test_draining_gives_up_at_its_deadline_and_names_what_it_cut_off() -> None:
         assert now() == 26
 
     run_virtually(scenario())
+    assert [record.levelname for record in caplog.records] == [
+        "WARNING"
+    ]  # to be cut off is no bug of its own
 
 
 def test_draining_does_not_wait_for_ever_for_work_that_holds_out_against_its_cancellation() -> None:
