@@ -300,10 +300,6 @@ class QueueMachine(RuleBasedStateMachine):
     def what_is_processed_is_what_workers_hold(self) -> None:
         assert self.queue.processing == frozenset(self.working)
 
-    @invariant()
-    def all_that_waits_is_in_one_lane(self) -> None:
-        assert sum(self.queue.lanes.values()) == len(self.queue)
-
     def teardown(self) -> None:
         self.clock.now += 1000
         for key in list(self.working):
