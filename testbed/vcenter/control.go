@@ -22,6 +22,7 @@ func (vc *vCenter) controlAPI() http.Handler {
 	mux.HandleFunc("DELETE /faults", func(http.ResponseWriter, *http.Request) { vc.disturb.clear() })
 	mux.HandleFunc("POST /release", func(http.ResponseWriter, *http.Request) { vc.disturb.release() })
 	mux.HandleFunc("POST /restart", vc.postRestart)
+	mux.HandleFunc("POST /backup", vc.postBackup)
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.sessionGroups()) })
 	mux.HandleFunc("POST /rights", vc.postRights)
 	mux.HandleFunc("POST /hide", vc.postHide)

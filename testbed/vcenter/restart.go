@@ -15,6 +15,8 @@ import (
 type restart struct {
 	DownMS int    `json:"downMs"`
 	While  string `json:"while"` // what clients meet meanwhile: "refuse" (connections) or "503" (from the proxy)
+
+	Restored bool `json:"restored"` // from the last backup
 }
 
 const relistening = 10 * time.Second // how long to try to get the port back
@@ -39,6 +41,11 @@ func (vc *vCenter) postRestart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	vc.restarting.Lock()
+	if ask.Restored && vc.backup == nil {
+		vc.restarting.Unlock()
+		http.Error(w, "there is no backup: POST /backup first", http.StatusBadRequest)
+		return
+	}
 	vc.starting.Store(true)
 	_ = vc.front.Close()
 	vc.forget()
@@ -48,6 +55,9 @@ func (vc *vCenter) postRestart(w http.ResponseWriter, r *http.Request) {
 	up := func() {
 		defer vc.restarting.Unlock()
 		vc.forget() // what calls that were under way have left
+		if ask.Restored {
+			vc.restore()
+		}
 		vc.starting.Store(false)
 		if ask.While == "refuse" {
 			vc.listenAgain()

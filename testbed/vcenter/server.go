@@ -45,7 +45,8 @@ type vCenter struct {
 	door       http.Handler
 	secure     *tls.Config
 	starting   atomic.Bool
-	restarting sync.Mutex
+	restarting sync.Mutex // also guards the next
+	backup     *backup
 
 	recommendations recommendations
 	stopped         chan struct{} // closed when the servers end

@@ -8,6 +8,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import threading
+import urllib.error
+import uuid
+from collections.abc import Iterator
 
 import pytest
 import requests
@@ -15,10 +18,16 @@ from com.vmware.vapi.std.errors_client import Unauthenticated
 from pyVim.connect import Disconnect
 from pyVmomi import vim, vmodl
 
-from testbed import TestBed, VCenter
+from testbed import Options, TestBed, VCenter
 from tests.integration.testbed.clients import Seat, automation, eventually, http_session, result
 
 pytestmark = pytest.mark.testbed
+
+
+@pytest.fixture(scope="module")
+def restored_bed() -> Iterator[TestBed]:
+    with TestBed(Options(vms=1)) as bed:
+        yield bed
 
 
 def _disconnect(seat: Seat) -> None:
@@ -99,3 +108,40 @@ def test_the_proxy_answers_503_while_the_services_start(test_bed: TestBed) -> No
     eventually(lambda: _is_up(vcenter))
     _disconnect(seat)
     _disconnect(Seat(vcenter))
+
+
+def test_a_restored_vcenter_has_forgotten_the_latest_vms_and_gives_their_numbers_again(
+    restored_bed: TestBed,
+) -> None:
+    vcenter = restored_bed.info.vcenter
+    seat = Seat(vcenter)
+    folder = seat.find(vim.Folder, "kubernetes")
+    old = result(seat.clone(folder, "old"))
+    vcenter.control("/backup", {})
+    new = result(seat.clone(folder, "new"))
+    result(new.PowerOnVM_Task())
+    uuids = old.config.instanceUuid, new.config.instanceUuid
+    vcenter.control("/restart", {"downMs": 0, "restored": True})
+    after = Seat(vcenter)
+    assert after.find(vim.VirtualMachine, "old")._moId == old._moId
+    index = after.content.searchIndex
+    assert index.FindByUuid(None, uuids[0], True, True) is not None
+    assert index.FindByUuid(None, uuids[1], True, True) is None
+    assert "new/new.vmx" in vcenter.control("/state")["files"]["LocalDS_0"]
+    moid = new._moId
+    folder = after.find(vim.Folder, "kubernetes")
+    made = eventually(lambda: _next_vm(after, folder, moid))
+    assert made.config.instanceUuid not in uuids
+    for one in (seat, after):
+        _disconnect(one)
+
+
+def _next_vm(seat: Seat, folder: vim.Folder, moid: str) -> vim.VirtualMachine | None:
+    """Make VMs until one has the number: others count, too."""
+    vm: vim.VirtualMachine = result(seat.clone(folder, f"again-{uuid.uuid4()}"))
+    return vm if vm._moId == moid else None
+
+
+def test_a_restore_wants_a_backup() -> None:
+    with TestBed(Options(vms=0)) as bed, pytest.raises(urllib.error.HTTPError, match="400"):
+        bed.info.vcenter.control("/restart", {"restored": True})
