@@ -284,12 +284,23 @@ async def test_plain_datastores_are_chosen_among_without_a_call(pod: Pod, vcente
     assert (await details(vcenter, await pod.carry_out(answer))).datastores == (answer.datastore,)
 
 
-async def test_without_the_right_to_ask_our_own_ranking_decides(pod: Pod, double: Double) -> None:
-    await asyncio.to_thread(
-        double.control, "/faults", {"method": "RecommendDatastores", "fault": "NoPermission"}
-    )
-    answer = placed(await pod.place(await pod.request("unprivileged")))
-    assert (answer.recommendation, "privilege" in answer.why) == (None, True)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("NoPermission", "privilege"),
+        ("NotSupported", "does not support"),
+        ("GenericDrsFault", "refused the operation"),
+        ("StorageDrsIolbDisabledInternally", "refused the operation"),
+        ("SystemError", "internal error"),
+    ],
+)
+async def test_where_storage_drs_cannot_be_asked_our_own_ranking_decides(
+    pod: Pod, double: Double, fault: str, words: str
+) -> None:
+    rule = {"method": "RecommendDatastores", "fault": fault}
+    await asyncio.to_thread(double.control, "/faults", rule)
+    answer = placed(await pod.place(await pod.request("unrecommended")))
+    assert (answer.recommendation, words in answer.why) == (None, True), answer.why
 
 
 async def test_without_the_right_to_apply_the_recommendation_counts_as_a_ranking(

@@ -40,6 +40,8 @@ _UNANSWERED = frozenset(
         FaultClass.GONE,
     }
 )
+# Reasons of faults that vCenter gives as such, when Storage DRS itself fails: a clone need not wait for its repair.
+_OWN_TROUBLE = frozenset({"VCenterFault", "SystemError", "InvalidState"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class StorageDrs:
             # It changes nothing but a lease, and that ends by itself.
             found = await self._calls.soap(asking, op_id=op_id, mutating=False)
         except VSphereError as error:
-            if error.fault.fault_class in _UNANSWERED:
+            if _unanswered(error.fault):
                 raise
             return NotRecommended(error.fault.message, error.fault)
         return decode(found)
@@ -149,6 +151,10 @@ class StorageDrs:
 
     def _object(self, moref: MoRef) -> Any:
         return self._calls.session.object(moref)
+
+
+def _unanswered(fault: Fault) -> bool:
+    return fault.fault_class in _UNANSWERED and fault.reason not in _OWN_TROUBLE
 
 
 def decode(result: Any) -> Recommended | NotRecommended:
