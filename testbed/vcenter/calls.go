@@ -16,7 +16,7 @@ import (
 type call struct {
 	Sequence  int       `json:"sequence"`
 	Time      time.Time `json:"time"`
-	Protocol  string    `json:"protocol"` // soap, rest or http
+	Protocol  string    `json:"protocol"` // soap, rest, http, or host: files by way of a host
 	Method    string    `json:"method"`
 	Object    string    `json:"object,omitempty"`
 	User      string    `json:"user,omitempty"`

@@ -33,7 +33,7 @@ type injection struct {
 	Method   string `json:"method"`             // a name, or a pattern such as "*" or "Power*"
 	Object   string `json:"object,omitempty"`   // "VirtualMachine:vm-7", "vm-7", a path below /folder; or a pattern
 	User     string `json:"user,omitempty"`     // a name
-	Protocol string `json:"protocol,omitempty"` // soap, rest or http
+	Protocol string `json:"protocol,omitempty"` // soap, rest, http, or host: files by way of a host
 
 	Skip  int `json:"skip,omitempty"` // calls to let pass first
 	Count int `json:"count"`          // calls that it is for; -1: all, until it is cleared
@@ -123,7 +123,7 @@ func (i *injection) checkFault() error {
 		}
 		return nil
 	}
-	if i.Protocol == "http" || strings.Contains(i.Method, "/folder") {
+	if i.Protocol == "http" || i.Protocol == "host" || strings.Contains(i.Method, "/folder") {
 		return fmt.Errorf("want an HTTP status, such as 500")
 	}
 	_, err := i.faultSpec.build()
@@ -139,7 +139,7 @@ func (i *injection) matches(c call) bool {
 	}
 	_, id, _ := strings.Cut(c.Object, ":")
 	names := []string{c.Method}
-	if c.Protocol == "http" {
+	if c.Protocol == "http" || c.Protocol == "host" {
 		names = append(names, c.Method+" /folder")
 	}
 	return matches(i.Method, names...) && matches(i.Object, c.Object, id) &&

@@ -53,6 +53,7 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"RenameDatastore":           overrideDatastore,
 	"Rename_Task":               overrideDatastore,
 
+	"AcquireGenericServiceTicket":        overrideSessionManager,
 	"RecommendDatastores":                overrideStorageDRS,
 	"ApplyStorageDrsRecommendation_Task": overrideStorageDRS,
 	"CancelStorageDrsRecommendation":     overrideStorageDRS,

@@ -30,6 +30,7 @@ type vCenter struct {
 	disturb    *disturbances
 	rights     *rights
 	tags       *tagStore
+	hosts      *hostFiles
 	guests     *guests
 	incomplete *incomplete
 	durations  *durations
@@ -121,6 +122,9 @@ func (vc *vCenter) serve() (ready, error) {
 	vc.registry().SessionManager().ServiceHostName = host
 	vc.registry().SessionManager().ValidLogin = vc.logins.validSOAP
 
+	if err := vc.serveHosts(); err != nil {
+		return ready{}, err
+	}
 	vc.secure = &tls.Config{
 		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	vc.door = vc.frontDoor()

@@ -26,10 +26,29 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file or directory in a listing; `size` in bytes."""
+
+    name: str
+    size: int = 0
+    directory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileListing:
+    """What a search found in `directory`, `[datastore] dir/`. `complete`: false for one that was too long to keep."""
+
+    directory: str
+    entries: tuple[FileEntry, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The task ended well; `result` is the object that it made, if it makes one."""
+    """The task ended well; `result` is the object that it made, if it makes one, `listing` what a search found."""
 
     result: MoRef | None = None
+    listing: FileListing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,7 @@ class TaskInfo:
     state: str = "queued"
     queued_at: datetime | None = None
     progress: int | None = None
-    result: MoRef | PowerOnResult | None = None
+    result: MoRef | PowerOnResult | FileListing | None = None
     fault: Fault | None = None
 
     @property
@@ -246,6 +265,8 @@ class Tasks:
             return Failed(task.fault)
         if task.state != "success":
             return Running(task.progress)
+        if isinstance(task.result, FileListing):
+            return Succeeded(listing=task.result)
         if not isinstance(task.result, PowerOnResult):
             return Succeeded(task.result)
         if task.result.not_attempted:

@@ -106,7 +106,7 @@ class VCenter:
         self.placement = Placement(self.inventory, self.storage_drs, self.vms, lambda: self.reservations)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls, notify=self._emit)
-        self.files = Files(self._calls, self.tasks)
+        self.files = Files(self._calls, self.tasks, self.inventory)
         self._watch.start()
 
     def __repr__(self) -> str:
@@ -229,6 +229,7 @@ class VCenter:
         self.tags.close()
         await asyncio.to_thread(self._watch.stop)
         await self._calls.close()
+        self.files.close()
         await asyncio.to_thread(self._automation.close, op_id=_SESSION_OP_ID)
         await asyncio.to_thread(self._session.close, op_id=_SESSION_OP_ID)
 

@@ -23,7 +23,7 @@ from vsphere_operator.vsphere.inventory.entities import Datacenter, Entity, Fold
 from vsphere_operator.vsphere.inventory.scope import Scope, select
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.session.soap import TRANSPORT_ERRORS, SoapSession, operation_id
-from vsphere_operator.vsphere.tasks import PowerOnResult, TaskInfo, TaskRef
+from vsphere_operator.vsphere.tasks import FileEntry, FileListing, PowerOnResult, TaskInfo, TaskRef
 from vsphere_operator.vsphere.vmomi import vim, vmodl
 
 logger = logging.getLogger(__name__)
@@ -414,7 +414,13 @@ def decode_task(ref: TaskRef, properties: dict[str, Any]) -> TaskInfo:
     )
 
 
-def _result(result: Any) -> MoRef | PowerOnResult | None:
+_MOST_ENTRIES = 1000
+"""Entries of a listing that are kept: other people's searches, too, pass here."""
+
+
+def _result(result: Any) -> MoRef | PowerOnResult | FileListing | None:
+    if isinstance(result, vim.host.DatastoreBrowser.SearchResults):
+        return _listing(result)
     if isinstance(result, vim.cluster.PowerOnVmResult):
         return PowerOnResult(
             tuple(
@@ -431,3 +437,12 @@ def _result(result: Any) -> MoRef | PowerOnResult | None:
 def _chunks(items: list[EntityUpdate]) -> Iterator[list[EntityUpdate]]:
     for start in range(0, len(items), _CHUNK):
         yield items[start : start + _CHUNK]
+
+
+def _listing(result: Any) -> FileListing:
+    files = list(result.file or ())
+    folder = vim.host.DatastoreBrowser.FolderInfo
+    entries = tuple(
+        FileEntry(str(f.path), int(f.fileSize or 0), isinstance(f, folder)) for f in files[:_MOST_ENTRIES]
+    )
+    return FileListing(str(result.folderPath), entries, complete=len(files) <= _MOST_ENTRIES)
