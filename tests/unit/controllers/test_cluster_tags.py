@@ -79,6 +79,7 @@ async def test_a_tag_that_somebody_deleted_is_made_again(site: Site) -> None:
     del site.world.tags[gone]
     site.world.attached = {(t, on) for t, on in site.world.attached if t != gone}
     await look_again(site, patience=60)
+    assert tags_of(site).distrusted > 0, "the real one would still remember the old tag"
     assert {t.name for t in site.world.tags.values()} == {"env", "shop"}
     assert {t["id"] for t in site.object("Cluster", "shop")["status"]["tags"]} == set(site.world.tags)
 

@@ -122,9 +122,13 @@ async def test_a_clusters_folder_and_tags_are_made_once(clock: Clock, phase: Pha
     await _each_call(clock, phase, life)
 
 
+@pytest.mark.parametrize("takes_ids", [True, False])
 @pytest.mark.parametrize("phase", PHASES)
-async def test_a_cluster_deleted_while_it_is_made_leaves_nothing(clock: Clock, phase: Phase) -> None:
+async def test_a_cluster_deleted_while_it_is_made_leaves_nothing(
+    clock: Clock, phase: Phase, takes_ids: bool
+) -> None:
     async def life(site: Site, at: int, phase: Phase) -> bool:
+        site.world.takes_tag_ids = takes_ids
         site.api.put(samples.a_cluster(tags=[{"name": "env"}, {"name": "shop", "category": "owner"}]))
         site.outgoing.die_at, site.outgoing.phase = len(site.outgoing.names) + at, phase
         died = False

@@ -507,10 +507,11 @@ class FakeTags:
     def __init__(self, vcenter: FakeVCenter) -> None:
         self._vcenter, self._world = vcenter, vcenter.world
         self.watched: list[MoRef] = []
+        self.distrusted = 0
         self._looked_at: set[MoRef] = set()
 
     def distrust(self) -> None:
-        pass
+        self.distrusted += 1
 
     def hint(self, tag_id: str, name: str, category_id: str) -> None:
         pass
