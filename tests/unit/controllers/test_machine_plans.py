@@ -64,6 +64,7 @@ def _prepared(delivery: Delivery | None = None, tags: tuple[str, ...] = ()) -> P
         folder=VM_FOLDER,
         datacenter=nothing,
         pool=nothing,
+        compute=nothing,
         storage=nothing,
         networks=None,
         delivery=delivery or IsoDelivery(iso=b""),

@@ -17,15 +17,17 @@ from vsphere_operator.controllers.machine import operations, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.plan_create import VM_CLONED
-from vsphere_operator.controllers.machine.turns import DATASTORE
+from vsphere_operator.controllers.machine.turns import DATASTORE, SIZE
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.clone_spec import CloneRequest
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.identity import instance_uuid
-from vsphere_operator.vsphere.inventory.entities import Datacenter, VmEntity
+from vsphere_operator.vsphere.inventory.entities import Datacenter, Datastore, VmEntity
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import VmMark
+from vsphere_operator.vsphere.placement.choice import Placed
+from vsphere_operator.vsphere.placement.datastores import needed_bytes
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 
@@ -84,12 +86,11 @@ class Actions:
         )
         work.obj = await status_writing.write(self._objects, work.obj, text, guarded=guarded)
 
-    async def clone(self, work: Work) -> None:
+    async def clone(self, work: Work, placed: Placed) -> None:
         labels = {CLUSTER_NAME_LABEL: work.obj["spec"]["clusterName"]}
         work.obj = await adopt(self._objects, work.obj, extra_labels=labels)
         machine, prepared, vcenter = work.machine, _prepared(work), work.access.vcenter
         uuid = work.instance_uuid
-        request = _clone_request(work, machine, prepared, uuid)
         await self._run(
             work,
             operations.CLONE,
@@ -97,10 +98,11 @@ class Actions:
             details={
                 "template": prepared.template.moref,
                 "instanceUUID": uuid,
-                DATASTORE: prepared.storage.moref,
+                DATASTORE: placed.datastore,
+                SIZE: str(needed_bytes(placed.request)),
             },
             base=machine.status.model_copy(update={"effective": prepared.effective}),
-            call=lambda: vcenter.vms.clone(request, op_id=work.op_id),
+            call=lambda: vcenter.placement.start(placed, op_id=work.op_id),
         )
 
     async def record_vm(self, work: Work, moref: MoRef) -> None:
@@ -271,7 +273,9 @@ def _prepared(work: Work) -> Prepared:
     return work.prepared
 
 
-def _clone_request(work: Work, machine: Machine, prepared: Prepared, uuid: str) -> CloneRequest:
+def clone_request(work: Work, prepared: Prepared) -> CloneRequest:
+    """The VM to make; on the datastore that a person named, or on none yet."""
+    machine, uuid = work.machine, work.instance_uuid
     own, delivery = machine.spec.vsphere, prepared.delivery
     meta = machine.metadata
     mark = VmMark(
@@ -287,7 +291,7 @@ def _clone_request(work: Work, machine: Machine, prepared: Prepared, uuid: str) 
         folder=prepared.folder,
         name=meta.name,
         pool=prepared.pool.moref,
-        datastore=prepared.storage.moref,
+        datastore=prepared.storage.moref if isinstance(prepared.storage, Datastore) else None,
         cpus=own.cpus,
         memory_mib=own.memory_mb,
         disk_gib=own.disk_size_gb,

@@ -13,6 +13,7 @@ from vsphere_operator.controllers import clusters, conditions, indexes
 from vsphere_operator.controllers import status as status_writing
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access, VCenterPool
+from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.controllers.lifecycle import (
     has_finalizer,
     identity,
@@ -22,11 +23,12 @@ from vsphere_operator.controllers.lifecycle import (
     release,
 )
 from vsphere_operator.controllers.losses import Losses
-from vsphere_operator.controllers.machine import gather, operations, plan_create, plan_delete, steps
+from vsphere_operator.controllers.machine import gather, operations, placing, plan_create, plan_delete, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
-from vsphere_operator.controllers.machine.operations import DELETE_ISO, DESTROY, POWER_ON
+from vsphere_operator.controllers.machine.operations import CLONE, DELETE_ISO, DESTROY, POWER_ON
+from vsphere_operator.controllers.machine.placing import Placing
 from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.machine.turns import Turns
@@ -42,11 +44,11 @@ from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import proves
+from vsphere_operator.vsphere.placement.choice import Placed
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 _NO_EFFECT_PAUSE = 30.0
 """Seconds until something is done again that succeeded and does not show: a guest that powers itself off, HA."""
-_NOT_YET = "vCenter is doing as much at once as the limits of the datacenter allow; waits for its turn."
 _MOST_STEPS = 20
 """Steps in one go. A whole creation takes eight; more means that two steps undo each other."""
 
@@ -76,6 +78,7 @@ class MachineController:
         self._setbacks = Setbacks(clock)
         self._losses = losses
         self._turns = Turns(admissions, objects)
+        self._placing = Placing(self._turns)
         self._succeeded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -157,6 +160,7 @@ class MachineController:
         seen = gather.with_setback(gather.observe(work, looks), self._setbacks.current(key, inputs=inputs))
         work.vm = seen.vm
         self._turns.carry_on(key, seen.machine, work.access)
+        placing.promise_again(work)
         return self._with_ownership(work, seen)
 
     async def _look(self, work: Work, cluster: Cluster, looks: gather.Looks, step: steps.Step) -> bool:
@@ -192,14 +196,27 @@ class MachineController:
             problem = operations.no_effect(type_)
             self._setbacks.record(key, problem, inputs=inputs, delay=_NO_EFFECT_PAUSE)
             return steps.Block(problem)
-        if type_ is not None and not self._turns.may_begin(
-            key, work.machine, work.access, type_, _place(work, step)
-        ):
-            return steps.Wait("WaitingForTurn", _NOT_YET)
         try:
+            if isinstance(step, steps.Clone):
+                return await self._clone(key, work)
+            if type_ is not None and not self._turns.may_begin(key, work.machine, work.access, type_):
+                return placing.waiting()
             return await self._carry_out(key, work, step, inputs)
         except VSphereError as error:
             return self._set_back(key, work, step, error, inputs)
+
+    async def _clone(self, key: Key, work: Work) -> machine_status.End | None:
+        assert work.prepared is not None  # noqa: S101 - planned for what is prepared only
+        placed = await self._placing.place(key, work, work.prepared)
+        if not isinstance(placed, Placed):
+            return placed
+        try:
+            await self._actions.clone(work, placed)
+        except VSphereError as error:
+            if not may_have_happened(error.fault):
+                placing.clone_ended(work, well=False)
+            raise
+        return None
 
     def _plan_life(self, seen: Observed, cluster: Cluster) -> steps.Step:
         step = plan_create.plan(seen)
@@ -234,6 +251,8 @@ class MachineController:
         match step:
             case steps.OperationDone(operation=operation):
                 await act.strike(work, step)
+                if operation.type == CLONE:
+                    placing.clone_ended(work, well=step.result is not None)
                 if step.succeeded:
                     self._setbacks.clear(key)
                     self._succeeded[key] = operation.type
@@ -244,6 +263,8 @@ class MachineController:
                 await act.strike(work, steps.OperationDone(operation, succeeded=True))
             case steps.OperationFailed(operation=operation, fault=fault):
                 await act.strike_failed(work)
+                if operation.type == CLONE:
+                    placing.clone_ended(work, well=False)
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
             case steps.RecordVm(moref=moref):
                 await act.record_vm(work, moref)
@@ -251,8 +272,6 @@ class MachineController:
                 await act.record_details(work, details)
             case steps.SetProviderId(provider_id=provider_id):
                 await act.set_provider_id(work, provider_id)
-            case steps.Clone():
-                await act.clone(work)
             case steps.AnswerQuestion(moref=moref, question_id=question_id, choice=choice):
                 await work.access.vcenter.vms.answer_question(moref, question_id, choice, op_id=work.op_id)
                 return steps.Wait(
@@ -341,13 +360,6 @@ def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None
     looks.details = looks.absence = None
     if isinstance(step, steps.Clone | steps.OperationDone):
         looks.prepared = work.prepared = None  # the new VM's MACs belong into what it boots with
-
-
-def _place(work: Work, step: steps.Step) -> MoRef | None:
-    """The datastore that a clone goes to."""
-    if not isinstance(step, steps.Clone) or work.prepared is None:
-        return None
-    return work.prepared.storage.moref
 
 
 def _runs(work: Work) -> bool:

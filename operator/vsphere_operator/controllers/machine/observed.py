@@ -13,6 +13,7 @@ from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.answers import Answer
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.inventory.entities import (
+    ComputeCluster,
     Datacenter,
     Datastore,
     ResourcePool,
@@ -33,6 +34,7 @@ class Prepared:
     folder: MoRef
     datacenter: Datacenter
     pool: ResourcePool
+    compute: ComputeCluster
     storage: Datastore | StoragePod
     networks: tuple[NetworkRef, ...] | None
     delivery: Delivery

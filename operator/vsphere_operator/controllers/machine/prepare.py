@@ -59,7 +59,7 @@ class Preparation:
         place = _place(access, cluster, machine)
         if isinstance(place, Problem):
             return place
-        datacenter, pool, storage, networks, effective = place
+        datacenter, compute, pool, storage, networks, effective = place
         template = await self._template(access, datacenter, machine, effective.get("template"))
         if isinstance(template, Problem):
             return template
@@ -77,6 +77,7 @@ class Preparation:
             folder=MoRef(folder.mo_ref),
             datacenter=datacenter,
             pool=pool,
+            compute=compute,
             storage=storage,
             networks=networks,
             delivery=delivery,
@@ -146,7 +147,14 @@ class Preparation:
         return tuple(ids)
 
 
-Place = tuple[Datacenter, ResourcePool, Datastore | StoragePod, tuple[NetworkRef, ...] | None, Settings]
+Place = tuple[
+    Datacenter,
+    ComputeCluster,
+    ResourcePool,
+    Datastore | StoragePod,
+    tuple[NetworkRef, ...] | None,
+    Settings,
+]
 
 
 def _place(access: Access, cluster: Cluster, machine: Machine) -> Place | Problem:
@@ -169,7 +177,7 @@ def _place(access: Access, cluster: Cluster, machine: Machine) -> Place | Proble
     networks = _networks(inventory, effective.get("networks"), compute, datacenter)
     if isinstance(networks, Problem):
         return networks
-    return datacenter, pool, storage, networks, effective
+    return datacenter, compute, pool, storage, networks, effective
 
 
 def _pool(
@@ -191,9 +199,7 @@ def _storage(
     inventory: Inventory, effective: Settings, compute: ComputeCluster, datacenter: Datacenter
 ) -> Datastore | StoragePod | Problem:
     if "datastoreCluster" in effective:
-        field = effective["datastoreCluster"].field
-        words = f"this version places VMs on datastores only; name a datastore instead ({field})"
-        return Problem(lookups.PLACEMENT, "DatastoreClusterNotSupportedYet", words)
+        return _datastore_cluster(inventory, effective["datastoreCluster"], compute, datacenter)
     if "datastore" in effective:
         return _datastore(inventory, effective["datastore"], compute, datacenter)
     words = (

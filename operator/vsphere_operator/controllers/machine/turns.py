@@ -17,8 +17,8 @@ from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.vsphere.morefs import MoRef
 
 PROVISIONING, POWER = "provisioning", "power"
-DATASTORE = "datastore"
-"""Where a clone goes, in its operation's details."""
+DATASTORE, SIZE = "datastore", "bytes"
+"""Where a clone goes and what it may come to take there, in its operation's details."""
 
 _KINDS: Mapping[str, tuple[str, Precedence]] = {
     operations.CLONE: (PROVISIONING, Precedence.CREATE),
@@ -38,6 +38,8 @@ class Turns:
         self._objects = objects
         self._counted: set[str] = set()
         self._kept: dict[Key, str] = {}
+        self._lines: dict[Key, MoRef] = {}
+        """The datastore that each one waits for, or had to wait for before it could begin."""
 
     def may_begin(
         self, key: Key, machine: Machine, access: Access, type_: str, place: MoRef | None = None
@@ -47,14 +49,21 @@ class Turns:
             return True
         self._count_once(access)
         self._kept[key] = access.endpoint.authority
+        if type_ == operations.CLONE:
+            place = place or self._lines.get(key)
         request = _request(key, machine, access.offer.vsphere.limits, type_, place)
         return self._admissions.of(access.endpoint.authority).ask(request)
 
-    def has_room(self, access: Access, datastore: MoRef) -> bool:
-        """Whether one more clone may go onto this datastore now."""
-        self._count_once(access)
-        in_place = self._admissions.of(access.endpoint.authority).in_place(PROVISIONING, datastore)
-        return in_place < access.offer.vsphere.limits.per_datastore
+    def move(self, key: Key, machine: Machine, access: Access, datastore: MoRef) -> bool:
+        """The clone that may begin goes onto this datastore; False: this one has no room, it waits for it."""
+        admission, limits = self._admissions.of(access.endpoint.authority), access.offer.vsphere.limits
+        request = _request(key, machine, limits, operations.CLONE, datastore)
+        there = admission.in_place(PROVISIONING, datastore)
+        if there < limits.per_datastore or self._lines.get(key) == datastore:
+            admission.hold(request)
+            return True
+        self._lines[key] = datastore
+        return admission.ask(request)
 
     def carry_on(self, key: Key, machine: Machine, access: Access) -> None:
         """An operation is under way, whoever began it."""
@@ -62,6 +71,7 @@ class Turns:
         if operation is None or operation.type not in _KINDS:
             return
         self._kept[key] = access.endpoint.authority
+        self._lines.pop(key, None)
         place = operation.details.get(DATASTORE)
         request = _request(
             key, machine, access.offer.vsphere.limits, operation.type, MoRef(place) if place else None
@@ -70,7 +80,10 @@ class Turns:
 
     def settle(self, key: Key) -> None:
         """A reconcile ended: what it neither began, nor waits for, nor saw under way is free again."""
-        self._admissions.settle(key, keep_in=self._kept.pop(key, None))
+        scope = self._kept.pop(key, None)
+        self._admissions.settle(key, keep_in=scope)
+        if scope is None:
+            self._lines.pop(key, None)
 
     def _count_once(self, access: Access) -> None:
         """Before the first operation of this process: what an earlier one began is under way."""

@@ -25,10 +25,14 @@ from vsphere_operator.vsphere.inventory.entities import (
     Host,
     Network,
     ResourcePool,
+    StoragePod,
     VmEntity,
 )
 from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.placement.choice import Placement
+from vsphere_operator.vsphere.placement.reservations import Reservations
+from vsphere_operator.vsphere.placement.storage_drs import NotRecommended, Recommendation, Recommended
 from vsphere_operator.vsphere.tags import Category, Tag
 from vsphere_operator.vsphere.tasks import TaskInfo, Tasks
 from vsphere_operator.vsphere.vcenters import Connected, ConnectionState, VCenterId
@@ -139,6 +143,8 @@ class World:
     lagging: bool = False
     most_workers: int = 0
     """How many worker VMs there were at the same time."""
+    recommends: MoRef | None = None
+    """The datastore that Storage DRS recommends; None: it leaves the choice to others."""
     most_running: dict[str, int] = field(default_factory=dict)
     """How many tasks of each kind ran at the same time."""
     on_destroy: Callable[[VmDetails], object] = lambda _: None
@@ -280,6 +286,8 @@ class FakeVCenter:
         )
         self.vms, self.folders = FakeVms(self), FakeFolders(self)
         self.tags, self.files = FakeTags(self), FakeFiles(self)
+        self.reservations = Reservations(world.clock.monotonic)
+        self.placement = Placement(self.inventory, FakeStorageDrs(self), self.vms, lambda: self.reservations)
         world.connections.append(self)
         self.look()
 
@@ -377,7 +385,10 @@ class FakeVms:
             taken = [v for v in world.named(request.name) if v.details.parent == request.folder]
             if taken:
                 raise VSphereError(fault(FaultClass.CONFLICT, "NameTaken", 30.0, "DuplicateName"))
-            vm = world.add_vm(request.name, request.folder, config_ready=False)
+            assert request.datastore is not None
+            vm = world.add_vm(
+                request.name, request.folder, config_ready=False, datastores=(request.datastore,)
+            )
 
             def done() -> MoRef:
                 vm.change(
@@ -637,6 +648,32 @@ class FakeTags:
             return {t: sorted(on for tag, on in self._world.attached if tag == t) for t in tag_ids}
 
         return await self._vcenter.call("list attached objects", effect)
+
+
+class FakeStorageDrs:
+    """Recommends the datastore that `World.recommends` names, under keys that are good once."""
+
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._vcenter, self._world = vcenter, vcenter.world
+        self._asked: dict[str, tuple[MoRef, CloneRequest]] = {}
+
+    async def recommend(
+        self, pod: StoragePod, request: CloneRequest, *, op_id: str
+    ) -> Recommended | NotRecommended:
+        if not pod.drs_enabled or self._world.recommends is None:
+            return NotRecommended("Storage DRS is off")
+        chosen = self._world.recommends
+
+        def effect() -> Recommended:
+            key = str(len(self._asked))
+            self._asked[key] = chosen, request
+            return Recommended((Recommendation(key, chosen, 5),))
+
+        return await self._vcenter.call("recommend", effect, mutating=False)
+
+    async def apply(self, key: str, *, op_id: str) -> MoRef:
+        datastore, request = self._asked[key]
+        return await self._vcenter.vms.clone(replace(request, datastore=datastore), op_id=op_id)
 
 
 class FakeFiles:
