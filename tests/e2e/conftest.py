@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A test bed that nobody else uses, with an operator that leads."""
-    options = Options(pods=1, clone_ms=CLONE_MS, tools_ms=200, users=USERS)
+    options = Options(pods=1, datastores=3, clone_ms=CLONE_MS, tools_ms=200, users=USERS)
     with TestBed(options) as bed:
         world = World(bed, tmp_path_factory.mktemp("operator"))
         world.api.install(CRDS)

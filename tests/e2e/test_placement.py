@@ -1,0 +1,92 @@
+"""Workers on a datastore cluster: through Storage DRS where it is on, by our own choice where it is off."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_call_counts import last_call, own_calls
+from tests.e2e.world import Tenant
+
+POD = "DC0_POD0"
+ON_THE_POD = {"cloud": {"vsphere": {"datastoreCluster": POD}}}
+
+
+@pytest.fixture
+def storage_drs(tenant: Tenant) -> Iterator[Tenant]:
+    """A tenant who may switch Storage DRS off; in the end it is on again."""
+    yield tenant
+    tenant.world.double.control("/storage-pods", {"name": POD, "enabled": True})
+
+
+def _datastores(tenant: Tenant) -> Counter[str]:
+    return Counter(m["status"]["vm"]["datastore"] for m in tenant.machines("workers"))
+
+
+def _calls_to_make(tenant: Tenant, replicas: int) -> Counter[str]:
+    since = last_call(tenant)
+    tenant.deploy(replicas=replicas)
+    tenant.all_ready("workers", replicas)
+    work, _ = own_calls(tenant, since)
+    return work
+
+
+def test_storage_drs_makes_the_clone_and_spreads_several(tenant: Tenant, record_property: Any) -> None:
+    tenant.shop(**ON_THE_POD)
+    work = _calls_to_make(tenant, 4)
+    record_property("calls", dict(work))
+    assert work["RecommendDatastores"] == 4
+    assert work["ApplyStorageDrsRecommendation_Task"] == 4
+    assert "CloneVM_Task" not in work
+    assert _datastores(tenant) == {"LocalDS_1": 2, "LocalDS_2": 2}
+
+
+def test_without_storage_drs_the_operator_spreads_them_itself(storage_drs: Tenant) -> None:
+    tenant = storage_drs
+    tenant.world.double.control("/storage-pods", {"name": POD, "enabled": False})
+    tenant.shop(**ON_THE_POD)
+    work = _calls_to_make(tenant, 4)
+    assert work["CloneVM_Task"] == 4
+    assert "RecommendDatastores" not in work
+    assert _datastores(tenant) == {"LocalDS_1": 2, "LocalDS_2": 2}
+
+
+@pytest.fixture
+def datastores(tenant: Tenant) -> Iterator[Tenant]:
+    """A tenant who may put datastores into maintenance; in the end all are as before."""
+    yield tenant
+    for name in ("LocalDS_1", "LocalDS_2"):
+        tenant.world.double.control("/datastores", {"name": name, "maintenanceMode": "normal"})
+
+
+def test_a_datastore_in_maintenance_is_left_out_and_all_in_maintenance_are_told(datastores: Tenant) -> None:
+    tenant, control = datastores, datastores.world.double.control
+    control("/datastores", {"name": "LocalDS_1", "maintenanceMode": "inMaintenance"})
+    control("/datastores", {"name": "LocalDS_2", "maintenanceMode": "enteringMaintenance"})
+    tenant.shop(**ON_THE_POD)
+    tenant.deploy(replicas=2)
+    (name, _) = (m["metadata"]["name"] for m in _two(tenant))
+    words = tenant.condition("Machine", name, "PlacementReady", "Unknown", "NoDatastoreFits")
+    assert "LocalDS_1" in words
+    assert "LocalDS_2" in words
+    control("/datastores", {"name": "LocalDS_2", "maintenanceMode": "normal"})
+    tenant.all_ready("workers", 2)
+    assert _datastores(tenant) == {"LocalDS_2": 2}
+
+
+def _two(tenant: Tenant) -> list[dict[str, Any]]:
+    def look() -> list[dict[str, Any]] | None:
+        machines = tenant.machines("workers")
+        return machines if len(machines) == 2 else None
+
+    return tenant.eventually(look, "two Machines are there")
+
+
+def test_an_unknown_datastore_cluster_is_named(tenant: Tenant) -> None:
+    tenant.shop(cloud={"vsphere": {"datastoreCluster": "No_POD"}})
+    tenant.create_machine("worker-1")
+    words = tenant.condition("Machine", "worker-1", "PlacementReady", "False", "DatastoreClusterNotFound")
+    assert "No_POD" in words
