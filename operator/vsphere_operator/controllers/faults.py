@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.vsphere.faults import Fault, FaultClass
+from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass
 
 _PASSING = frozenset({FaultClass.TRANSIENT, FaultClass.UNREACHABLE, FaultClass.CONFLICT, FaultClass.GONE})
 
@@ -21,4 +21,4 @@ def problem_of(fault: Fault, condition: str) -> Problem:
 
 def may_have_happened(fault: Fault) -> bool:
     """Whether the call may have been carried out although no answer came: then only looking tells."""
-    return fault.fault_class is FaultClass.UNREACHABLE
+    return fault.executed is Executed.UNKNOWN

@@ -41,6 +41,17 @@ class Metrics:
             "priority",
             buckets=WAITS,
         )
+        self._refused_calls = self._counter(
+            "vcenter_calls_refused_total", "Calls that were not sent", "vcenter", "api", "reason"
+        )
+        self._logins = self._counter("vcenter_logins_total", "Logins", "vcenter", "api", "outcome")
+        self._sessions = self._gauge("vcenter_sessions", "Sessions that are open", "vcenter", "api")
+        self._insecure = self._gauge(
+            "vcenter_insecure", "1 while a vCenter's certificate is not verified", "vcenter"
+        )
+        self._circuit = self._gauge(
+            "vcenter_circuit_state", "0 calls go out, 1 one call tries, 2 calls are refused", "vcenter", "api"
+        )
         self._leading = self._gauge("leader_election_master_status", "1 while this process leads")
         self._objects = self._gauge("store_objects", "Objects in the store", "kind")
         self._missed = self._counter(
@@ -84,6 +95,25 @@ class Metrics:
 
     def admission_waited(self, scope: str, pool: str, priority: str, seconds: float) -> None:
         self._token_waits.labels(scope, pool, priority).observe(seconds)
+
+    def call_refused(self, *, vcenter: str, api: str, reason: str) -> None:
+        self._refused_calls.labels(vcenter, api, reason).inc()
+
+    def observe_login(self, *, vcenter: str, api: str, outcome: str) -> None:
+        self._logins.labels(vcenter, api, outcome).inc()
+
+    def session_opened(self, *, vcenter: str, api: str) -> None:
+        self._sessions.labels(vcenter, api).inc()
+
+    def session_ended(self, *, vcenter: str, api: str) -> None:
+        self._sessions.labels(vcenter, api).dec()
+
+    def insecure(self, *, vcenter: str, insecure: bool) -> None:
+        self._insecure.labels(vcenter).set(1 if insecure else 0)
+
+    def circuit(self, *, vcenter: str, api: str, state: int) -> None:
+        """0: closed, 1: half-open, 2: open."""
+        self._circuit.labels(vcenter, api).set(state)
 
     def leading(self, leads: bool) -> None:
         self._leading.set(1 if leads else 0)

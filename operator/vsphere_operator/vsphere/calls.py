@@ -1,4 +1,7 @@
-"""How a call gets from the event loop to vCenter: a few threads, an opID, time limits, one kind of error."""
+"""How a call gets from the event loop to vCenter: a few threads, an opID, time limits, one kind of error.
+
+A call that cannot begin soon is refused: what was decided half a minute ago may be wrong by now.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
+from vsphere_operator.vsphere.metrics import NoMetrics, VCenterMetrics
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.session.automation import Automation
-from vsphere_operator.vsphere.session.soap import SoapSession
+from vsphere_operator.vsphere.session.breaker import NOT_SENT, Breaker, not_sent
+from vsphere_operator.vsphere.session.soap import CLOSED, SoapSession
 from vsphere_operator.vsphere.vmomi import vim, vmodl
 
 logger = logging.getLogger(__name__)
@@ -24,85 +30,147 @@ R = TypeVar("R")
 
 THREADS = 4
 """Calls at once to one vCenter. More gain little: the answers are decoded under one lock."""
+QUEUE_SECONDS = 30.0
+"""How long a call may wait until it is sent: for a thread, for a login."""
+MOST_QUEUED = 500
+"""Calls that may wait for a thread; far more than the operator has workers."""
 _PATIENCE = 10.0
 """Seconds that a call may take to its end when this process stops."""
 
 
-_CLOSED = Fault(
-    FaultClass.TRANSIENT,
-    "SessionClosed",
-    "The session with vCenter was closed because its credentials changed; the new one is used next time.",
-    1.0,
-    "SessionClosed",
-)
-
-
-class CallMetrics(Protocol):
-    """Where the duration of calls is counted. Called from worker threads."""
-
-    def observe_call(self, *, vcenter: str, api: str, outcome: str, seconds: float) -> None:
-        """`api`: soap, automation or files; `outcome`: ok or the fault's reason."""
-
-
 class Calls:
-    """One vCenter's worker threads and sessions, for the groups of operations."""
+    """One vCenter's worker threads and sessions, for the groups of operations. Belongs to one event loop."""
 
-    def __init__(self, session: SoapSession, automation: Automation, metrics: CallMetrics | None) -> None:
+    def __init__(
+        self,
+        session: SoapSession,
+        automation: Automation,
+        *,
+        breaker: Breaker | None = None,
+        metrics: VCenterMetrics | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.session = session
         self._automation = automation
-        self._metrics = metrics
+        self._breaker = breaker or Breaker(session.where)
+        self._metrics = metrics or NoMetrics()
+        self._clock = clock
+        self._waiting: set[Future[Any]] = set()
+        self._refused: dict[Future[Any], Fault] = {}
+        self._closed = False
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"vcenter-{session.where}")
 
     async def soap(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
         """Run `function(service_content)` in a worker thread; `VSphereError` is all that it raises."""
+        timely = self._timely(function)
         return await self._run(
-            "soap", lambda: self.session.call(function, op_id=op_id, mutating=mutating), mutating=mutating
+            "soap", lambda: self.session.call(timely, op_id=op_id, mutating=mutating), mutating=mutating
         )
 
     async def automation(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
         """Run `function(stub_configuration)` of the Automation SDK in a worker thread."""
+        timely = self._timely(function)
         return await self._run(
             "automation",
-            lambda: self._automation.call(function, op_id=op_id, mutating=mutating),
+            lambda: self._automation.call(timely, op_id=op_id, mutating=mutating),
             mutating=mutating,
         )
 
     async def files(self, function: Callable[[], R]) -> R:
         """Run a transfer of a datastore file in a worker thread."""
-        return await self._run("files", function, mutating=True)
+        timely = self._timely(lambda _: function())
+        return await self._run("files", lambda: timely(None), mutating=True)
 
-    def background(self, function: Callable[[], None]) -> None:
-        """Run something that nobody waits for; a failure is logged, never raised."""
+    def background(self, function: Callable[[], None], *, failed: Callable[[], None] = lambda: None) -> None:
+        """Run something that nobody waits for; a failure is logged and told to `failed`, on the event loop."""
+        loop = asyncio.get_running_loop()
 
         def run() -> None:
             try:
                 function()
+                return
             except VSphereError as error:
                 logger.info("A background call to %s failed: %s", self.session.where, error)
             except Exception:
                 logger.exception("A background call to %s failed", self.session.where)
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(failed)
 
         with contextlib.suppress(RuntimeError):
             self._executor.submit(run)
 
+    def refuse_waiting(self) -> None:
+        """vCenter does not answer: what still waits for a thread fails now."""
+        try:
+            self._breaker.check()
+        except VSphereError as error:
+            for future in list(self._waiting):
+                self._refuse(future, error.fault)
+
+    def _timely(self, function: Callable[[Any], R]) -> Callable[[Any], R]:
+        """Looks at the clock at the last moment: waiting for a thread or a login takes time as well."""
+        deadline = self._clock() + QUEUE_SECONDS
+
+        def run(stub: Any) -> R:
+            if self._clock() > deadline:
+                raise VSphereError(self._late())
+            return function(stub)
+
+        return run
+
+    def _late(self) -> Fault:
+        words = f"A call to {self.session.where} could not be sent in time because others took too long."
+        return not_sent("TooManyCalls", words, retry_after=5.0)
+
     async def _run(self, api: str, function: Callable[[], R], *, mutating: bool) -> R:
         try:
-            future = self._executor.submit(self._timed, api, function)
-        except RuntimeError:
-            raise VSphereError(_CLOSED) from None
-        if mutating:
-            return await _to_its_end(future)
-        return await asyncio.wrap_future(future)
+            return await self._queued(partial(self._timed, api, function), mutating=mutating)
+        except VSphereError as error:
+            if error.fault.kind == NOT_SENT:
+                host = self.session.endpoint.host
+                self._metrics.call_refused(vcenter=host, api=api, reason=error.fault.reason)
+            raise
+
+    async def _queued(self, function: Callable[[], R], *, mutating: bool) -> R:
+        if self._closed:
+            raise VSphereError(CLOSED)
+        self._breaker.check()
+        if len(self._waiting) >= MOST_QUEUED + THREADS:
+            raise VSphereError(self._late())
+        future = self._executor.submit(function)
+        self._waiting.add(future)
+        timer = asyncio.get_running_loop().call_later(QUEUE_SECONDS, self._give_up, future)
+        try:
+            return await (_to_its_end(future) if mutating else asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            fault = self._refused.get(future)
+            task = asyncio.current_task()
+            if fault is None or (task is not None and task.cancelling()):
+                raise
+            raise VSphereError(fault) from None
+        finally:
+            timer.cancel()
+            self._waiting.discard(future)
+            self._refused.pop(future, None)
+
+    def _give_up(self, future: Future[Any]) -> None:
+        self._refuse(future, self._late())
+
+    def _refuse(self, future: Future[Any], fault: Fault) -> None:
+        """Take a call out of the queue; one that a thread has begun goes on to its end."""
+        if future.cancel():
+            self._refused[future] = fault
 
     def _timed(self, api: str, function: Callable[[], R]) -> R:
         began, outcome = time.monotonic(), "ok"
+        sent = True
         try:
             return function()
         except VSphereError as error:
-            outcome = error.fault.reason
+            outcome, sent = error.fault.reason, error.fault.kind != NOT_SENT
             raise
         finally:
-            if self._metrics is not None:
+            if sent:
                 self._metrics.observe_call(
                     vcenter=self.session.endpoint.host,
                     api=api,
@@ -112,6 +180,9 @@ class Calls:
 
     async def close(self) -> None:
         """Let running calls end, drop what has not begun. After a while calls without an answer are cut."""
+        self._closed = True
+        for future in list(self._waiting):
+            self._refuse(future, CLOSED)
         shutdown = asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
         ended = asyncio.ensure_future(shutdown)
         done, _ = await asyncio.wait([ended], timeout=_PATIENCE)

@@ -9,10 +9,22 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import requests
+import urllib3
+
+
+class Executed(Enum):
+    """Whether what a failed call asked for may have happened all the same."""
+
+    NO = "no"
+    """Never sent, or refused before anything was done."""
+    UNKNOWN = "unknown"
+    """Only a look at the object tells."""
 
 
 class FaultClass(Enum):
@@ -31,7 +43,7 @@ class FaultClass(Enum):
     CREDENTIALS = "credentials"
     """User name or password were refused."""
     UNREACHABLE = "unreachable"
-    """vCenter did not answer; what a call did is not known."""
+    """vCenter did not answer; what a call did says `Fault.executed`."""
     UNTRUSTED = "untrusted"
     """vCenter's certificate is not trusted."""
 
@@ -41,8 +53,8 @@ class Fault:
     """Why a call or a task failed.
 
     `reason` is CamelCase for a condition, `message` says what to do, `retry_after` is in seconds, `kind` is
-    the fault's
-    type name, `object` the MoRef it names (the existing object of a `DuplicateName`).
+    the fault's type name, `object` the MoRef it names (the existing object of a `DuplicateName`).
+    `executed` matters for calls that change something; a failed task has ended in any case.
     """
 
     fault_class: FaultClass
@@ -51,6 +63,11 @@ class Fault:
     retry_after: float
     kind: str
     object: str | None = None
+    executed: Executed = Executed.NO
+
+
+class ConnectFailedError(ConnectionError):
+    """No connection came about, so nothing was sent; the cause says why."""
 
 
 class VSphereError(Exception):
@@ -345,44 +362,87 @@ def from_automation(error: Any) -> Fault:
 
 
 def from_transport(error: BaseException, *, where: str, mutating: bool = False) -> Fault:
-    """The fault of a connection to `where`, `host:port`. After a change the outcome is not known."""
-    doubt = (
-        " Whether the last change was carried out is not known; it is looked at before anything is repeated."
+    """The fault of a connection to `where`, `host:port`.
+
+    What a change did is unknown unless the connection had not even come about.
+    """
+    causes = [c for c in _causes(error) if not isinstance(c, ConnectFailedError)]
+    untrusted = next((f for f in (_untrusted(cause, where) for cause in causes) if f is not None), None)
+    if untrusted is not None:
+        return untrusted
+    reason, words = _silence(causes, where)
+    sent = not any(isinstance(c, _BEFORE_SENDING) for c in _causes(error))
+    if mutating and sent:
+        words += _DOUBT
+    kind = type(causes[0] if causes else error).__name__
+    return Fault(
+        _C.UNREACHABLE, reason, words, _LATER, kind, executed=Executed.UNKNOWN if sent else Executed.NO
     )
-    tail = doubt if mutating else ""
-    kind = type(error).__name__
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            words = (
-                f"The certificate of {where} is not trusted ({cause.verify_message}). Give its CA in"
-                " caBundleRef, or use"
-                " the name that the certificate is made for."
-            )
-            return Fault(_C.UNTRUSTED, "CertificateUntrusted", words, _RARELY, "SSLCertVerificationError")
-        if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in str(cause):
-            words = "The CA bundle holds no certificate. It has to be PEM text with BEGIN CERTIFICATE lines."
-            return Fault(_C.UNTRUSTED, "CABundleInvalid", words, _RARELY, "SSLError")
+
+
+_DOUBT = " Whether the last change was carried out is not known; it is looked at before anything is repeated."
+_BEFORE_SENDING = (
+    ConnectFailedError,
+    ConnectionRefusedError,
+    socket.gaierror,
+    ssl.SSLCertVerificationError,
+    requests.ConnectTimeout,
+    urllib3.exceptions.NewConnectionError,
+)
+
+
+def _untrusted(cause: BaseException, where: str) -> Fault | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        words = (
+            f"The certificate of {where} is not trusted ({cause.verify_message}). Give its CA in caBundleRef, or"
+            " use the name that the certificate is made for."
+        )
+        return Fault(_C.UNTRUSTED, "CertificateUntrusted", words, _RARELY, "SSLCertVerificationError")
+    if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in str(cause):
+        words = "The CA bundle holds no certificate. It has to be PEM text with BEGIN CERTIFICATE lines."
+        return Fault(_C.UNTRUSTED, "CABundleInvalid", words, _RARELY, "SSLError")
+    return None
+
+
+def _silence(causes: Sequence[BaseException], where: str) -> tuple[str, str]:
+    """Reason and words for a connection that failed."""
+    for cause in causes:
         if isinstance(cause, socket.gaierror):
             words = f"The name of {where} does not resolve. Check the endpoint and the DNS of this cluster."
-            return Fault(_C.UNREACHABLE, "NameNotResolved", words, _LATER, "gaierror")
+            return "NameNotResolved", words
         if isinstance(cause, ConnectionRefusedError):
             words = (
                 f"Nothing listens at {where}. Check the datacenter's endpoint, or wait until vCenter is up."
             )
-            return Fault(_C.UNREACHABLE, "ConnectionRefused", words + tail, _LATER, kind)
+            return "ConnectionRefused", words
         if isinstance(cause, TimeoutError):
-            words = f"{where} did not answer in time."
-            return Fault(_C.UNREACHABLE, "TimedOut", words + tail, _LATER, kind)
-    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError) and error.args:
-        return Fault(
-            _C.UNREACHABLE,
-            "HTTPError",
-            f"{where} answered with {_quote(str(error.args[0]))}." + tail,
-            _LATER,
-            kind,
-        )
-    words = f"The connection to {where} failed ({kind})."
-    return Fault(_C.UNREACHABLE, "ConnectionFailed", words + tail, _LATER, kind)
+            return "TimedOut", f"{where} did not answer in time."
+    first = causes[0] if causes else None
+    if isinstance(first, http.client.HTTPException) and not isinstance(first, ConnectionError) and first.args:
+        return "HTTPError", f"{where} answered with {_quote(str(first.args[0]))}."
+    return "ConnectionFailed", f"The connection to {where} failed ({type(first).__name__})."
+
+
+def refused_login() -> Fault:
+    """User name or password were refused by an API that has no fault of its own for it."""
+    row = TABLE["InvalidLogin"]
+    return Fault(row.fault_class, row.reason, row.words + ".", row.retry_after, "vapi.InvalidLogin")
+
+
+def from_automation_status(status: int, *, where: str, mutating: bool) -> Fault:
+    """The fault of an Automation API call that was answered by HTTP alone, often by the proxy before it."""
+    if status == 401:
+        row = TABLE["NotAuthenticated"]
+        return Fault(row.fault_class, row.reason, row.words + ".", row.retry_after, "vapi.Unauthenticated")
+    if status == 403:
+        words = f"{where} denied the Automation API to this user (HTTP 403)."
+        return Fault(_C.PERMISSION, "NoPermission", words, _RARELY, "HTTP403")
+    refused = status in (400, 404, 405, 413, 429)
+    words = f"The Automation API of {where} answered with HTTP status {status}."
+    if mutating and not refused:
+        words += _DOUBT
+    executed = Executed.NO if refused else Executed.UNKNOWN
+    return Fault(_C.UNREACHABLE, "HTTPError", words, _LATER, f"HTTP{status}", executed=executed)
 
 
 def from_http_status(status: int, *, what: str) -> Fault:

@@ -113,6 +113,8 @@ _APPLYING = "StorageResourceManager.applyRecommendation"
 _MOST_FOLLOWED = 10_000
 GRACE_SECONDS = 2.0
 """How long a task may take to show among the recent ones before vCenter is asked for it by itself."""
+ASK_AGAIN_SECONDS = 10.0
+"""After a question for a task that did not reach vCenter."""
 
 
 class Tasks:
@@ -244,6 +246,14 @@ class Tasks:
         for ref in list(self._followed):
             if ref not in self._recent:
                 self._ask_for(ref)
+
+    def not_asked(self, ref: TaskRef) -> None:
+        """The question for a task did not reach vCenter: it is put again."""
+        entry = self._followed.get(ref)
+        if entry is None or not entry.subscribed:
+            return
+        entry.subscribed = False
+        self._later(ASK_AGAIN_SECONDS, lambda: self._ask_for(ref))
 
     def _retell(self, ref: TaskRef) -> None:
         task = self._recent.get(ref)

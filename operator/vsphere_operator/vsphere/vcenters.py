@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vsphere_operator.vsphere.calls import CallMetrics, Calls
+from vsphere_operator.vsphere.calls import Calls
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import Fault, VSphereError
 from vsphere_operator.vsphere.files import Files
@@ -19,11 +17,16 @@ from vsphere_operator.vsphere.inventory.entities import Change
 from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.inventory.scope import Scope
 from vsphere_operator.vsphere.inventory.watch import About, EntityUpdate, TaskUpdate, Watch
+from vsphere_operator.vsphere.metrics import NoMetrics, VCenterMetrics
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement.choice import Placement
 from vsphere_operator.vsphere.placement.reservations import ReservationBook, Reservations
 from vsphere_operator.vsphere.placement.storage_drs import StorageDrs
+from vsphere_operator.vsphere.recovery import Recovery
+from vsphere_operator.vsphere.session import naming
 from vsphere_operator.vsphere.session.automation import Automation
+from vsphere_operator.vsphere.session.breaker import NOT_SENT, Breaker, Circuit
+from vsphere_operator.vsphere.session.checks import LoginChecks
 from vsphere_operator.vsphere.session.gate import LoginGate
 from vsphere_operator.vsphere.session.soap import SoapSession
 from vsphere_operator.vsphere.tags import Tags
@@ -35,7 +38,6 @@ logger = logging.getLogger(__name__)
 RETIRE_SECONDS = 60.0
 """How long a connection that nobody wants any more is kept for what still runs on it."""
 _SWEEP = 200
-_SESSION_OP_ID = "userclusters-session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,14 @@ class VCenter:
         user_agent: str,
         gate: LoginGate,
         reservations: ReservationBook,
-        metrics: CallMetrics | None,
+        breaker: Breaker,
+        metrics: VCenterMetrics,
         scope: Scope = None,
     ) -> None:
         self.id = VCenterId(endpoint.authority, endpoint.key, credentials.username, credentials.version)
         self.endpoint = endpoint
-        self.state: ConnectionState = Connecting()
+        self._state: ConnectionState = Connecting()
+        self._breaker = breaker
         self.inventory = Inventory()
         self._loop = asyncio.get_running_loop()
         self._on_change = on_change
@@ -96,9 +100,13 @@ class VCenter:
         self._reservations = reservations
         self._seen: set[MoRef] | None = None
         self._muted = False
-        self._session = SoapSession(endpoint, credentials, user_agent=user_agent, gate=gate)
-        self._automation = Automation(endpoint, credentials, user_agent=user_agent, gate=gate)
-        self._calls = Calls(self._session, self._automation, metrics)
+        self._session = SoapSession(
+            endpoint, credentials, user_agent=user_agent, gate=gate, breaker=breaker, metrics=metrics
+        )
+        self._automation = Automation(
+            endpoint, credentials, user_agent=user_agent, gate=gate, vcenter=breaker, metrics=metrics
+        )
+        self._calls = Calls(self._session, self._automation, breaker=breaker, metrics=metrics)
         self._watch = Watch(self._session, self, self._loop, scope=scope)
         self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
@@ -111,6 +119,14 @@ class VCenter:
 
     def __repr__(self) -> str:
         return f"<VCenter {self.id.host} as {self.id.username}, {type(self.state).__name__}>"
+
+    @property
+    def state(self) -> ConnectionState:
+        """What the watch last told, unless vCenter has stopped to answer since."""
+        cause = self._breaker.cause
+        if cause is not None and not isinstance(self._state, Unavailable):
+            return Unavailable(cause)
+        return self._state
 
     @property
     def instance_uuid(self) -> str | None:
@@ -138,7 +154,7 @@ class VCenter:
     # The tasks ask
 
     def subscribe(self, ref: MoRef) -> None:
-        self._calls.background(lambda: self._watch.follow(ref))
+        self._calls.background(lambda: self._watch.follow(ref), failed=lambda: self.tasks.not_asked(ref))
 
     def unsubscribe(self, ref: MoRef) -> None:
         self._calls.background(lambda: self._watch.unfollow(ref))
@@ -157,6 +173,7 @@ class VCenter:
     def begin(
         self, about: About, root: MoRef, datacenters: frozenset[MoRef] | None, *, rescoped: bool
     ) -> None:
+        self._breaker.record(None)
         # With another scope only, the copy of what was in the old one too stays as good as it was.
         kept = rescoped and self.ready and about.instance_uuid == self._instance_uuid
         self._instance_uuid = about.instance_uuid
@@ -182,6 +199,7 @@ class VCenter:
         self._emit(self.tasks.apply_followed(updates))
 
     def complete(self) -> None:
+        self._breaker.record(None)
         self.inventory.seen_at = self._loop.time()
         if self._seen is None:
             return
@@ -202,12 +220,24 @@ class VCenter:
 
     def failed(self, fault: Fault) -> None:
         self.inventory.synced = False
-        self._set_state(Unavailable(fault))
+        self._breaker.lost(fault)
+        if fault.kind != NOT_SENT:
+            self._set_state(Unavailable(fault))
+        elif not isinstance(self._state, Unavailable):
+            self._set_state(Unavailable(self._breaker.cause or fault))
+
+    def circuit_changed(self, state: Circuit) -> None:
+        """vCenter has stopped to answer, or answers again."""
+        if state is Circuit.CLOSED:
+            self._watch.hurry()
+        else:
+            self._calls.refuse_waiting()
+        self._emit([Change("state")])
 
     def _set_state(self, state: ConnectionState) -> None:
-        if state != self.state:
+        if state != self._state:
             logger.info("vCenter %s as %s: %s", self.id.host, self.id.username, _words(state))
-        self.state = state
+        self._state = state
         self._emit([Change("state")])
 
     def _emit(self, changes: Sequence[Change]) -> None:
@@ -227,11 +257,12 @@ class VCenter:
         """End the wait, let running calls end, log out of both sessions."""
         self.mute()
         self.tags.close()
+        self._session.hurry()
         await asyncio.to_thread(self._watch.stop)
         await self._calls.close()
         self.files.close()
-        await asyncio.to_thread(self._automation.close, op_id=_SESSION_OP_ID)
-        await asyncio.to_thread(self._session.close, op_id=_SESSION_OP_ID)
+        await asyncio.to_thread(self._automation.close, op_id=naming.SESSION)
+        await asyncio.to_thread(self._session.close, op_id=naming.SESSION)
 
 
 def _words(state: ConnectionState) -> str:
@@ -250,22 +281,22 @@ class VCenters:
         *,
         on_change: Callable[[VCenter, Sequence[Change]], None],
         user_agent: str,
-        metrics: CallMetrics | None = None,
+        metrics: VCenterMetrics | None = None,
         retire_seconds: float = RETIRE_SECONDS,
+        gate: LoginGate | None = None,
     ) -> None:
         self._on_change = on_change
         self._user_agent = user_agent
-        self._metrics = metrics
+        self._metrics = metrics or NoMetrics()
         self._retire_seconds = retire_seconds
-        self._gate = LoginGate()
+        self._gate = gate or LoginGate(metrics=self._metrics)
         self._reservations = ReservationBook()
         self._pool: dict[tuple[Endpoint, Credentials], VCenter] = {}
         self._scopes: dict[str, Scope] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._retiring: dict[tuple[Endpoint, Credentials], tuple[VCenter, asyncio.TimerHandle]] = {}
-        self._checked: dict[tuple[Endpoint, Credentials], tuple[Fault | None, float]] = {}
-        self._checks: dict[tuple[Endpoint, Credentials], asyncio.Lock] = {}
-        self._check_threads = ThreadPoolExecutor(2, thread_name_prefix="login-check")
+        self._recoveries: dict[str, Recovery] = {}
+        self._checks = LoginChecks(self._try_login)
 
     def __iter__(self) -> Iterator[VCenter]:
         return iter(list(self._pool.values()))
@@ -282,9 +313,11 @@ class VCenters:
                 user_agent=self._user_agent,
                 gate=self._gate,
                 reservations=self._reservations,
+                breaker=self._breaker(endpoint),
                 metrics=self._metrics,
                 scope=self._scopes.get(endpoint.authority),
             )
+            self._tell_insecure(endpoint.host)
         return found
 
     def scope(self, authority: str, datacenters: Scope) -> None:
@@ -294,6 +327,27 @@ class VCenters:
         for vcenter in (*self._pool.values(), *retiring):
             if vcenter.endpoint.authority == authority:
                 vcenter.scope(datacenters)
+
+    def _breaker(self, endpoint: Endpoint) -> Breaker:
+        """One for all users of a vCenter."""
+        found = self._recoveries.get(endpoint.authority)
+        if found is None:
+            found = self._recoveries[endpoint.authority] = Recovery(
+                endpoint,
+                user_agent=self._user_agent,
+                metrics=self._metrics,
+                changed=lambda state: self._circuit_changed(endpoint.authority, state),
+            )
+        return found.breaker
+
+    def _circuit_changed(self, authority: str, state: Circuit) -> None:
+        for vcenter in (*self._pool.values(), *(kept for kept, _ in self._retiring.values())):
+            if vcenter.endpoint.authority == authority:
+                vcenter.circuit_changed(state)
+
+    def _tell_insecure(self, host: str) -> None:
+        insecure = any(e.allow_insecure for e, _ in (*self._pool, *self._retiring) if e.host == host)
+        self._metrics.insecure(vcenter=host, insecure=insecure)
 
     def _bring_back(self, key: tuple[Endpoint, Credentials]) -> VCenter | None:
         vcenter, timer = self._retiring.pop(key, (None, None))
@@ -310,29 +364,29 @@ class VCenters:
         A success is remembered for good, a refusal for 15 minutes, anything else for the fault's
         `retry_after`.
         """
-        key = (endpoint, credentials)
-        kept = self._pool.get(key)
+        kept = self._pool.get((endpoint, credentials))
         if kept is not None and isinstance(kept.state, Connected):
             return None
-        async with self._checks.setdefault(key, asyncio.Lock()):
-            fault, until = self._checked.get(key, (None, 0.0))
-            if until > time.monotonic():
-                return fault
-            loop = asyncio.get_running_loop()
-            fault = await loop.run_in_executor(self._check_threads, self._try_login, endpoint, credentials)
-            remember = float("inf") if fault is None else fault.retry_after
-            self._checked[key] = (fault, time.monotonic() + remember)
-            return fault
+        self._breaker(endpoint)
+        return await self._checks.check(endpoint, credentials)
 
     def _try_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
         session = SoapSession(
-            endpoint, credentials, user_agent=self._user_agent, gate=self._gate, pool_size=1
+            endpoint,
+            credentials,
+            user_agent=self._user_agent,
+            gate=self._gate,
+            breaker=self._recoveries[endpoint.authority].breaker,
+            metrics=self._metrics,
+            pool_size=1,
         )
         try:
-            session.open()
+            with naming.operation_id(naming.SESSION):
+                session.open()
         except VSphereError as error:
             return error.fault
-        session.close(op_id=_SESSION_OP_ID)
+        finally:
+            session.close(op_id=naming.SESSION)
         return None
 
     def retain(self, in_use: set[VCenterId]) -> None:
@@ -351,6 +405,7 @@ class VCenters:
         task = asyncio.ensure_future(vcenter.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        self._tell_insecure(vcenter.endpoint.host)
 
     async def close(self) -> None:
         """Log out everywhere. Waits for running calls, which all have time limits."""
@@ -358,4 +413,5 @@ class VCenters:
             self._retire(key)
         vcenters, self._pool = list(self._pool.values()), {}
         await asyncio.gather(*(vcenter.close() for vcenter in vcenters), *self._closing)
-        await asyncio.to_thread(self._check_threads.shutdown, wait=True, cancel_futures=True)
+        await self._checks.close()
+        await asyncio.gather(*(recovery.close() for recovery in self._recoveries.values()))

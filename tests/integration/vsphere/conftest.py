@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import subprocess
@@ -65,16 +66,19 @@ def flags() -> Sequence[str]:
     return ("-clone-ms=100", "-tools-ms=50")
 
 
-@pytest.fixture
-def double(binary: Path, flags: Sequence[str], tmp_path: Path) -> Iterator[Double]:
+@contextlib.contextmanager
+def running_double(
+    binary: Path, directory: Path, flags: Sequence[str] = ()
+) -> Iterator[tuple[Double, subprocess.Popen[str]]]:
+    """A double and its process, until the block ends."""
     command = [
         str(binary),
-        f"-state-dir={tmp_path}",
+        f"-state-dir={directory}",
         f"-user={OUTSIDER[0]}:{OUTSIDER[1]}",
         "-watch-stdin",
         *flags,
     ]
-    with (tmp_path / "double.log").open("w") as log:
+    with (directory / "double.log").open("w") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
@@ -82,17 +86,24 @@ def double(binary: Path, flags: Sequence[str], tmp_path: Path) -> Iterator[Doubl
     assert process.stdout is not None
     try:
         ready = json.loads(process.stdout.readline())
-        yield Double(
+        made = Double(
             url=ready["url"],
             username=ready["username"],
             password=ready["password"],
             ca_file=Path(ready["caFile"]),
             control_url=ready["controlUrl"],
         )
+        yield made, process
     finally:
         process.stdin.close()
         process.wait(timeout=30)
         process.stdout.close()
+
+
+@pytest.fixture
+def double(binary: Path, flags: Sequence[str], tmp_path: Path) -> Iterator[Double]:
+    with running_double(binary, tmp_path, flags) as (made, _):
+        yield made
 
 
 @pytest.fixture

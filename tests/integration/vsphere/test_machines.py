@@ -155,7 +155,9 @@ async def test_without_drs_a_machine_is_powered_on_at_a_host_that_we_choose(
     made = await site.clone(await site.request("lone-1", pool=lone.root_pool))
     on = await vcenter.vms.power_on(made, site.datacenter.moref, op_id="lone-1")
     assert await ended(vcenter, on) == Succeeded()
-    assert [c["method"] for c in double.calls(opID="lone-1") if "Power" in c["method"]] == ["PowerOnVM_Task"]
+    assert [c["method"] for c in double.calls(opID="userclusters-lone-1") if "Power" in c["method"]] == [
+        "PowerOnVM_Task"
+    ]
     vm = await becomes(lambda: (v := vcenter.inventory.vm(made)) and v.power_state == "poweredOn" and v)
     assert vm.host in lone.hosts
 
@@ -266,7 +268,7 @@ async def test_a_disk_that_is_not_there_is_refused_before_any_call(
     with pytest.raises(VSphereError) as caught:
         await vcenter.vms.detach_disks(vm, [4711], op_id="refused")
     assert caught.value.fault.reason == "DiskUnknown"
-    assert double.calls(opID="refused") == []
+    assert double.calls(opID="userclusters-refused") == []
 
 
 async def test_a_task_of_an_earlier_process_is_followed_on(

@@ -5,18 +5,29 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from testbed.harness import VCenter as Double
-from tests.integration.vsphere.conftest import becomes, sessions
+from tests.integration.vsphere.conftest import OUTSIDER, becomes, ended, sessions
+from tests.integration.vsphere.test_machines import Site
+from vsphere_operator.controllers.sessions import SessionUse
+from vsphere_operator.observability.metrics import Metrics
+from vsphere_operator.runtime.keys import Key, working_on
 from vsphere_operator.vsphere import calls
 from vsphere_operator.vsphere.answers import Absent
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
+from vsphere_operator.vsphere.files.transfer import Reply
 from vsphere_operator.vsphere.inventory import Change, Datacenter
+from vsphere_operator.vsphere.metrics import NoMetrics
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.session import soap
+from vsphere_operator.vsphere.session.automation import Automation
+from vsphere_operator.vsphere.session.gate import LoginGate
+from vsphere_operator.vsphere.session.soap import SoapSession
+from vsphere_operator.vsphere.tasks import Succeeded
 from vsphere_operator.vsphere.vcenters import Connected, Unavailable, VCenter, VCenters
 
 
@@ -178,8 +189,6 @@ async def test_a_login_check_leaves_no_session_and_is_remembered(
 async def test_rotated_credentials_end_the_old_session(
     pool: VCenters, endpoint: Endpoint, vcenter: VCenter, double: Double
 ) -> None:
-    from tests.integration.vsphere.conftest import OUTSIDER
-
     successor = pool.get(endpoint, Credentials(*OUTSIDER))
     running = asyncio.create_task(vcenter.folders.create(_vm_folder(vcenter), "in-flight", op_id="test"))
     await asyncio.sleep(0)
@@ -246,13 +255,177 @@ async def test_a_cancelled_change_is_carried_to_its_end(vcenter: VCenter, double
 async def test_calls_name_the_operator_and_the_object(vcenter: VCenter, double: Double) -> None:
     await vcenter.folders.create(_vm_folder(vcenter), "x", op_id="team-shop/workers-1")
     await vcenter.tags.category("x", op_id="team-shop/workers-2")
-    (call,) = double.calls(opID="team-shop/workers-1")
+    (call,) = double.calls(opID="userclusters-team-shop/workers-1")
     assert (call["method"], call["userAgent"]) == ("CreateFolder", "vsphere-operator/test")
-    assert {c["method"] for c in double.calls(opID="team-shop/workers-2")} >= {
+    assert {c["method"] for c in double.calls(opID="userclusters-team-shop/workers-2")} >= {
         "com.vmware.cis.tagging.category.list"
     }
-    own = {c.get("opID") for c in double.calls()} - {"team-shop/workers-1", "team-shop/workers-2"}
-    assert all(op_id is None or op_id.startswith("userclusters") for op_id in own)
+
+
+async def test_no_call_of_a_session_s_life_is_anonymous(
+    endpoint: Endpoint, credentials: Credentials, double: Double
+) -> None:
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test")
+    try:
+        vcenter = pool.get(endpoint, credentials)
+        await becomes(lambda: vcenter.ready)
+        await vcenter.tags.category("x", op_id="a/b")
+        await vcenter.files.size_fresh("[LocalDS_0] x/y.iso", datacenter="DC0", op_id="a/b")
+        await pool.check_login(endpoint, Credentials(*OUTSIDER))
+        # A watch that begins anew gives back what the old one held, and goes on under its name.
+        fault = {"method": "WaitForUpdatesEx", "fault": "NotAuthenticated", "count": 1}
+        double.control("/faults", fault)
+        await vcenter.folders.create(_vm_folder(vcenter), "y", op_id="a/b")
+        await becomes(lambda: len(double.calls(method="CreateContainerView")) == 2)
+        await becomes(lambda: vcenter.ready)
+    finally:
+        await pool.close()
+    calls = double.calls()
+    assert {"Login", "Logout", "WaitForUpdatesEx", "HEAD"} <= {c["method"] for c in calls}
+    assert [c for c in calls if not c["userAgent"].startswith("vsphere-operator/test")] == []
+    # The double logs no opID of file requests.
+    named = [c for c in calls if c["protocol"] != "http"]
+    assert [c for c in named if not c.get("opID", "").startswith("userclusters-")] == []
+
+
+async def test_a_thousand_clusters_share_two_sessions(
+    pool: VCenters, endpoint: Endpoint, credentials: Credentials, double: Double
+) -> None:
+    use = SessionUse(pool)
+
+    async def cluster(n: int) -> None:
+        key = Key("Cluster", "team", f"shop-{n}")
+        token = working_on.set(key)
+        own = Credentials(credentials.username, credentials.password)
+        vcenter = use.get(Endpoint(endpoint.url, endpoint.ca_bundle), own)
+        assert isinstance(await vcenter.tags.category("x", op_id=f"team-shop-{n}"), Absent)
+        use.settle(key)
+        working_on.reset(token)
+
+    await asyncio.gather(*(cluster(n) for n in range(1000)))
+    assert len(sessions(double)) == 2
+    assert len(double.calls(method="Login")) == 1
+    assert len(double.calls(method="com.vmware.cis.session.create")) == 1
+
+
+def test_a_password_that_the_automation_api_refuses_is_not_tried_again(
+    endpoint: Endpoint, double: Double
+) -> None:
+    wrong = Credentials(double.username, "s3cret-but-wrong")
+    now = [0.0]
+    gate = LoginGate(clock=lambda: now[0])
+    automation = Automation(endpoint, wrong, user_agent="vsphere-operator/test", gate=gate)
+    session = SoapSession(endpoint, wrong, user_agent="vsphere-operator/test", gate=gate)
+    for now[0] in (0.0, 1.0, 899.0):
+        with pytest.raises(VSphereError) as caught:
+            automation.call(lambda _: None, op_id="test", mutating=False)
+        assert caught.value.fault.fault_class is FaultClass.CREDENTIALS
+        assert caught.value.fault.reason == "InvalidLogin"
+        with pytest.raises(VSphereError):
+            session.open()
+    assert len(double.calls(method="com.vmware.cis.session.create")) == 1
+    assert double.calls(method="Login") == []
+    now[0] = 901.0
+    with pytest.raises(VSphereError):
+        session.open()
+    assert len(double.calls(method="Login")) == 1
+
+
+async def test_a_session_that_an_administrator_ends_costs_one_login(
+    vcenter: VCenter, double: Double, outsider: Any
+) -> None:
+    manager = outsider.content.sessionManager
+    (ours,) = [s.key for s in manager.sessionList if s.userName != OUTSIDER[0]]
+    manager.TerminateSession([ours])
+    folder = _vm_folder(vcenter)
+    made = await asyncio.gather(*(vcenter.folders.create(folder, f"f{n}", op_id="test") for n in range(4)))
+    assert len(set(made)) == 4
+    await becomes(lambda: len(double.calls(method="CreateContainerView")) == 2)
+    await becomes(lambda: vcenter.ready)
+    assert len(double.calls(method="Login", user=double.username)) == 2
+    assert len(sessions(double)) == 1
+
+
+async def test_an_upload_finds_its_session_ended_and_is_done_once_more(
+    vcenter: VCenter, double: Double, outsider: Any
+) -> None:
+    manager = outsider.content.sessionManager
+    (ours,) = [s.key for s in manager.sessionList if s.userName != OUTSIDER[0]]
+    manager.TerminateSession([ours])
+    found = await vcenter.files.size_fresh("[LocalDS_0] x/y.iso", datacenter="DC0", op_id="test")
+    assert isinstance(found, Absent)
+    assert len(double.calls(method="Login", user=double.username)) == 2
+
+
+async def test_a_file_that_may_not_be_touched_costs_no_login(
+    vcenter: VCenter, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vcenter.files, "_once", lambda *_: Reply(401, 0))
+    with pytest.raises(VSphereError) as caught:
+        await vcenter.files.upload("DC0", "LocalDS_0", "x/y.iso", b"x", op_id="test")
+    assert caught.value.fault.fault_class is FaultClass.PERMISSION
+    assert len(double.calls(method="Login")) == 1
+
+
+@pytest.mark.parametrize("flags", [("-clone-ms=1500",)])
+async def test_a_rotation_fails_nothing_that_is_under_way(
+    endpoint: Endpoint, credentials: Credentials, double: Double
+) -> None:
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test", retire_seconds=1.0)
+    try:
+        old = pool.get(endpoint, credentials)
+        await becomes(lambda: old.ready)
+        task = await old.vms.clone(await Site(old).request("rotated-1"), op_id="test")
+        double.control("/latency", {"ms": 0, "methods": {"CreateFolder": 500}})
+        running = asyncio.create_task(old.folders.create(_vm_folder(old), "in-flight", op_id="test"))
+        await becomes(lambda: double.calls(method="CreateFolder"))
+        new = pool.get(endpoint, Credentials(*OUTSIDER))
+        pool.retain({new.id})
+        new.tasks.follow(task)
+        assert isinstance(await ended(new, task), Succeeded)
+        made = await running
+        await becomes(lambda: new.ready and new.inventory.get(made) is not None)
+        await becomes(lambda: sessions(double) == [])  # what is left is the new user's
+    finally:
+        await pool.close()
+    assert len(double.calls(method="CloneVM_Task")) == 1
+    assert len(double.calls(method="CreateFolder")) == 1
+
+
+async def test_logins_sessions_and_insecure_connections_are_counted(
+    endpoint: Endpoint, credentials: Credentials, double: Double
+) -> None:
+    metrics = Metrics()
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test", metrics=metrics)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"vcenter": "127.0.0.1", **labels})
+
+    try:
+        vcenter = pool.get(Endpoint(endpoint.url, allow_insecure=True), credentials)
+        await becomes(lambda: vcenter.ready)
+        await vcenter.tags.category("x", op_id="test")
+        await unavailable(pool.get(endpoint, Credentials(double.username, "wrong")))
+        assert value("vcenter_logins_total", api="soap", outcome="ok") == 1
+        assert value("vcenter_logins_total", api="automation", outcome="ok") == 1
+        assert value("vcenter_logins_total", api="soap", outcome="InvalidLogin") == 1
+        assert value("vcenter_sessions", api="soap") == 1
+        assert value("vcenter_sessions", api="automation") == 1
+        assert value("vcenter_insecure") == 1
+        assert value("vcenter_circuit_state", api="soap") == 0
+        unauthenticated = {
+            "method": "com.vmware.cis.tagging.category.list",
+            "fault": "unauthenticated",
+            "count": 1,
+        }
+        double.control("/faults", unauthenticated)
+        await vcenter.tags.category("y", op_id="test")
+        assert value("vcenter_logins_total", api="automation", outcome="ok") == 2
+        assert value("vcenter_sessions", api="automation") == 1
+    finally:
+        await pool.close()
+    assert value("vcenter_sessions", api="soap") == 0
+    assert value("vcenter_sessions", api="automation") == 0
 
 
 def _vm_folder(vcenter: VCenter) -> MoRef:
@@ -262,7 +435,7 @@ def _vm_folder(vcenter: VCenter) -> MoRef:
     return datacenter.vm_folder
 
 
-class Durations:
+class Durations(NoMetrics):
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str]] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
 from vsphere_operator.vsphere.calls import Calls
-from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, from_http_status
+from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass, VSphereError, from_http_status
 from vsphere_operator.vsphere.files import paths
 from vsphere_operator.vsphere.files.hosts import HostUploads
 from vsphere_operator.vsphere.files.source import Source
@@ -21,6 +21,7 @@ from vsphere_operator.vsphere.files.transfer import Connection, Progress, Reply
 from vsphere_operator.vsphere.inventory.entities import Datastore
 from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.session.naming import operation_id
 from vsphere_operator.vsphere.tasks import TaskRef, Tasks
 from vsphere_operator.vsphere.vmomi import vim
 
@@ -112,7 +113,14 @@ class Files:
             if self._stopping.is_set():
                 words = f"The upload of {file} was cut off, because its session ends."
                 raise VSphereError(
-                    Fault(FaultClass.UNREACHABLE, "SessionClosed", words, 1.0, "SessionClosed")
+                    Fault(
+                        FaultClass.UNREACHABLE,
+                        "SessionClosed",
+                        words,
+                        1.0,
+                        "SessionClosed",
+                        executed=Executed.UNKNOWN,
+                    )
                 )
             progress(sent)
 
@@ -184,28 +192,29 @@ class Files:
         what = f"{'the upload' if method == 'PUT' else 'the look at'} [{datastore}] {path}"
 
         def run() -> Reply:
-            reply = self._with_session(lambda: self._once(method, target, op_id, body, progress))
+            reply = self._with_session(lambda: self._once(method, target, op_id, body, progress), op_id)
             if reply.status not in _GOOD:
                 raise VSphereError(from_http_status(reply.status, what=what))
             return reply
 
         return await self._calls.files(run)
 
-    def _with_session(self, once: Callable[[], Reply]) -> Reply:
+    def _with_session(self, once: Callable[[], Reply], op_id: str) -> Reply:
         session = self._calls.session
-        session.open()
+        with operation_id(op_id):
+            session.open()
         generation = session.generation
         reply = once()
-        if reply.status != 401:
+        # A missing privilege may be a 401 as well: then a new login would change nothing.
+        if reply.status != 401 or not session.renew_if_lost(generation, op_id=op_id):
             return reply
-        session.renew(generation)
         return once()
 
     def _once(self, method: str, target: str, op_id: str, body: Source | None, progress: Progress) -> Reply:
         session = self._calls.session
         # Reading the system's authorities takes longer than a small upload: once is enough.
         self._tls = self._tls or session.endpoint.tls_context()
-        headers = {"Cookie": session.cookie.partition(";")[0], "operationID": op_id}
+        headers = session.http_headers(op_id)
         with Connection(session.endpoint.host, session.endpoint.port, self._tls) as connection:
             return connection.request(method, target, headers, body, progress)
 

@@ -22,7 +22,8 @@ from vsphere_operator.vsphere.inventory.collector import Collector, give_back, s
 from vsphere_operator.vsphere.inventory.entities import Datacenter, Entity, Folder, VmEntity
 from vsphere_operator.vsphere.inventory.scope import Scope, select
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.session.soap import TRANSPORT_ERRORS, SoapSession, operation_id
+from vsphere_operator.vsphere.session.naming import operation_id
+from vsphere_operator.vsphere.session.soap import TRANSPORT_ERRORS, SoapSession
 from vsphere_operator.vsphere.tasks import FileEntry, FileListing, PowerOnResult, TaskInfo, TaskRef
 from vsphere_operator.vsphere.vmomi import vim, vmodl
 
@@ -77,6 +78,7 @@ class Watch:
         self._sink = sink
         self._loop = loop
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._slots = threading.Semaphore(_AHEAD)
         self._lock = threading.Lock()
         self._current: Collector | None = None
@@ -138,9 +140,14 @@ class Watch:
     def _list_view(self, view: Any) -> Any:
         return self._session.object(morefs.of(view))
 
+    def hurry(self) -> None:
+        """vCenter answers again: a pause before the next try ends now."""
+        self._wake.set()
+
     def stop(self) -> None:
         """End the wait and the thread; blocks until it has ended or ten seconds are over."""
         self._stop.set()
+        self._wake.set()
         current = self._current
         if current is not None:
             collector = self._session.object(morefs.of(current.collector))
@@ -177,9 +184,18 @@ class Watch:
             self._rescoped = False
             self._post(self._sink.failed, fault)
             slow = fault.fault_class in (FaultClass.CREDENTIALS, FaultClass.UNTRUSTED)
-            self._stop.wait(fault.retry_after if slow else pause * random.uniform(0.5, 1.0))  # noqa: S311
+            self._rest(fault.retry_after if slow else pause * random.uniform(0.5, 1.0), deaf=slow)  # noqa: S311
             pause = min(pause * 2, _LONGEST_PAUSE)
         self._discard()
+
+    def _rest(self, seconds: float, *, deaf: bool) -> None:
+        """A pause; one after a refused password lasts, whoever wants to hurry."""
+        if deaf:
+            self._stop.wait(seconds)
+            return
+        self._wake.wait(seconds)
+        if not self._stop.is_set():
+            self._wake.clear()
 
     def _relogin(self) -> Fault | None:
         """The session is gone: one login, and on with a full read."""

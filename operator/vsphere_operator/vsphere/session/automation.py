@@ -1,6 +1,8 @@
 """The Automation API session, through the official SDK: one login, our TLS settings, time limits.
 
 The SDK is imported at first use, in a worker thread: it takes half a second and 33 MB, and only tags need it.
+Nothing keeps this session alive: vCenter ends it after 30 idle minutes, and then the next call costs two more
+(its own refusal and a login). Asking every few minutes for nothing would cost hundreds of calls a day.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import contextlib
 import logging
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import requests
@@ -17,44 +19,68 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
-from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, from_automation, from_transport
+from vsphere_operator.vsphere.faults import (
+    VSphereError,
+    from_automation,
+    from_automation_status,
+    from_transport,
+    refused_login,
+)
+from vsphere_operator.vsphere.metrics import NoMetrics, VCenterMetrics
+from vsphere_operator.vsphere.session import naming
+from vsphere_operator.vsphere.session.breaker import Breaker, Circuit
 from vsphere_operator.vsphere.session.gate import LoginGate
+from vsphere_operator.vsphere.session.soap import CLOSED, CONNECT_TIMEOUT, GOODBYE_TIMEOUT, READ_TIMEOUT
 
 R = TypeVar("R")
 
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 10.0, 60.0
+UNAUTHENTICATED = "vapi.Unauthenticated"
 
 
 class Automation:
     """One login of one user at one vCenter's Automation API. Safe for threads."""
 
     def __init__(
-        self, endpoint: Endpoint, credentials: Credentials, *, user_agent: str, gate: LoginGate
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        user_agent: str,
+        gate: LoginGate,
+        vcenter: Breaker | None = None,
+        metrics: VCenterMetrics | None = None,
     ) -> None:
+        """`vcenter`: the breaker of the whole vCenter. This API may be down alone and has one of its own."""
         self._endpoint = endpoint
         self._credentials = credentials
         self._user_agent = user_agent
         self._gate = gate
+        self._metrics = metrics or NoMetrics()
+        where = endpoint.authority
+        self._vcenter = vcenter or Breaker(where)
+        self._breaker = Breaker(
+            f"The Automation API of {where}", lets_calls_try=True, changed=self._tell_circuit
+        )
         self._lock = threading.Lock()
         self._generation = 0
         self._http: requests.Session | None = None
+        self._session_id: str | None = None
         self._stubs: Any = None
         self._closed = False
 
     def call(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
         """Run `function(stub_configuration)`; logs in at first use, and when the session is gone."""
-        _operation.op_id = op_id
-        try:
+        with _named(op_id):
+            self._vcenter.check()
+            self._breaker.check()
             stubs, generation = self._open()
             return self._once(function, stubs, generation, mutating)
-        finally:
-            _operation.op_id = None
 
     def _once(self, function: Callable[[Any], R], stubs: Any, generation: int, mutating: bool) -> R:
         try:
             return self._translated(lambda: function(stubs), mutating)
         except VSphereError as error:
-            if error.fault.kind != "vapi.Unauthenticated":
+            if error.fault.kind != UNAUTHENTICATED:
                 raise
             renewed, _ = self._open(stale=generation)
             return self._translated(lambda: function(renewed), mutating)
@@ -62,14 +88,33 @@ class Automation:
     def _open(self, stale: int | None = None) -> tuple[Any, int]:
         with self._lock:
             if self._closed:
-                raise VSphereError(from_transport(ConnectionError(), where=self._endpoint.authority))
+                raise VSphereError(CLOSED)
             if self._stubs is None or stale == self._generation:
-                self._stubs = self._gate.attempt(self._endpoint, self._credentials, self._login)
+                self._forget()
+                self._stubs = self._gate.attempt(
+                    self._endpoint, self._credentials, self._login, api="automation"
+                )
                 self._generation += 1
+                self._metrics.session_opened(vcenter=self._endpoint.host, api="automation")
             return self._stubs, self._generation
 
+    def _forget(self) -> Any:
+        stubs, self._stubs = self._stubs, None
+        if stubs is not None:
+            self._metrics.session_ended(vcenter=self._endpoint.host, api="automation")
+        return stubs
+
     def _login(self) -> Any:
-        return self._translated(self._log_in, mutating=False)
+        try:
+            return self._translated(self._log_in, mutating=False)
+        except VSphereError as error:
+            if error.fault.kind != UNAUTHENTICATED:
+                raise
+            # Here it does not mean an ended session but a refused password.
+            raise VSphereError(refused_login()) from error
+
+    def _tell_circuit(self, state: Circuit) -> None:
+        self._metrics.circuit(vcenter=self._endpoint.host, api="automation", state=state)
 
     def _log_in(self) -> Any:
         from com.vmware.cis_client import Session
@@ -79,10 +124,10 @@ class Automation:
         if self._http is None:
             self._http = _http_session(self._endpoint)
         user = create_user_password_security_context(self._credentials.username, self._credentials.password)
-        session_id = Session(self._configuration(user)).create()
-        return self._configuration(create_session_security_context(session_id))
+        self._session_id = str(Session(self._configuration(user)).create())
+        return self._configuration(create_session_security_context(self._session_id))
 
-    def _configuration(self, security_context: Any) -> Any:
+    def _configuration(self, security_context: Any, read_timeout: float = READ_TIMEOUT) -> Any:
         from vmware.vapi.lib.connect import get_requests_connector
         from vmware.vapi.security.client.security_context_filter import LegacySecurityContextFilter
         from vmware.vapi.stdlib.client.factories import StubConfigurationFactory
@@ -91,7 +136,7 @@ class Automation:
         connector = get_requests_connector(
             session=self._http,
             url=f"{self._endpoint.base_url}/api",
-            timeout=(_CONNECT_TIMEOUT, _READ_TIMEOUT),
+            timeout=(CONNECT_TIMEOUT, read_timeout),
             # No pool of its own: that would replace the adapter with our TLS settings.
             pool_size=None,
             provider_filter_chain=[
@@ -106,34 +151,43 @@ class Automation:
         from vmware.vapi.exception import CoreException
 
         try:
-            return function()
+            result = function()
         except VSphereError:
             raise
         except VapiError as error:
-            raise VSphereError(from_automation(error)) from RuntimeError(type(error).__name__)
+            fault = from_automation(error)
+            self._breaker.record(fault)
+            raise VSphereError(fault) from RuntimeError(type(error).__name__)
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
-            raise VSphereError(_http_fault(status, self._endpoint, mutating)) from None
+            fault = from_automation_status(status, where=self._endpoint.authority, mutating=mutating)
+            self._breaker.record(fault)
+            raise VSphereError(fault) from None
         except (OSError, CoreException, ValueError) as error:
             # requests' exceptions are OSErrors; a broken answer shows as ValueError or CoreException.
-            raise VSphereError(
-                from_transport(error, where=self._endpoint.authority, mutating=mutating)
-            ) from error
+            where = self._endpoint.authority
+            self._breaker.record(from_transport(error, where=where))
+            raise VSphereError(from_transport(error, where=where, mutating=mutating)) from error
+        self._breaker.record(None)
+        return result
 
     def close(self, *, op_id: str) -> None:
         """Log out. Never raises: a session that cannot be closed ends by itself."""
         with self._lock:
             self._closed = True
-            stubs, self._stubs = self._stubs, None
-        if stubs is not None:
-            from com.vmware.cis_client import Session
-
-            _operation.op_id = op_id
-            with contextlib.suppress(VSphereError):
-                self._translated(lambda: Session(stubs).delete(), mutating=False)
-            _operation.op_id = None
+            opened = self._forget() is not None
+        if opened and self._vcenter.cause is None and self._breaker.cause is None:
+            with _named(op_id), contextlib.suppress(VSphereError):
+                self._translated(self._log_out, mutating=False)
         if self._http is not None:
             self._http.close()
+
+    def _log_out(self) -> None:
+        from com.vmware.cis_client import Session
+        from vmware.vapi.security.session import create_session_security_context
+
+        context = create_session_security_context(self._session_id)
+        Session(self._configuration(context, GOODBYE_TIMEOUT)).delete()
 
 
 class _Operation(threading.local):
@@ -141,6 +195,15 @@ class _Operation(threading.local):
 
 
 _operation = _Operation()
+
+
+@contextlib.contextmanager
+def _named(op_id: str) -> Iterator[None]:
+    before, _operation.op_id = _operation.op_id, naming.named(op_id)
+    try:
+        yield
+    finally:
+        _operation.op_id = before
 
 
 def _operation_filter() -> Any:
@@ -178,9 +241,6 @@ def _http_session(endpoint: Endpoint) -> requests.Session:
         # A person asked for it, and a condition and a metric show it: one line a request says no more.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     http.mount("https://", _TlsAdapter(endpoint.tls_context()))
-    if endpoint.allow_insecure:
-        # A person asked for it, and a condition shows it; a warning a call would drown the log.
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return http
 
 
@@ -203,12 +263,3 @@ class _TlsAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: the context has it all."""
-
-
-def _http_fault(status: int, endpoint: Endpoint, mutating: bool) -> Fault:
-    if status in (401, 403):
-        words = "The Automation API session ended; logging in again."
-        return Fault(FaultClass.TRANSIENT, "NotAuthenticated", words, 5.0, "vapi.Unauthenticated")
-    doubt = " What the last change did is not known." if mutating else ""
-    words = f"The Automation API of {endpoint.authority} answered with HTTP status {status}.{doubt}"
-    return Fault(FaultClass.UNREACHABLE, "HTTPError", words, 30.0, f"HTTP{status}")

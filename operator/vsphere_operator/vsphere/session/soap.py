@@ -18,10 +18,14 @@ from xml.parsers.expat import ExpatError
 
 from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
-from vsphere_operator.vsphere.faults import VSphereError, from_transport, from_vim
+from vsphere_operator.vsphere.faults import ConnectFailedError, VSphereError, from_transport, from_vim
+from vsphere_operator.vsphere.metrics import NoMetrics, VCenterMetrics
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.session import naming
+from vsphere_operator.vsphere.session.breaker import Breaker, not_sent
 from vsphere_operator.vsphere.session.gate import LoginGate
-from vsphere_operator.vsphere.vmomi import SoapStubAdapter, get_request_context, managed_type, vim, vmodl
+from vsphere_operator.vsphere.session.naming import operation_id
+from vsphere_operator.vsphere.vmomi import SoapStubAdapter, managed_type, vim, vmodl
 
 R = TypeVar("R")
 
@@ -30,8 +34,17 @@ R = TypeVar("R")
 _API_VERSION = "vim.version.v7_0"
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
+GOODBYE_TIMEOUT = 5.0
+"""Seconds for each call while a session ends: nothing depends on the answers."""
+PROBE_TIMEOUT = 10.0
 _IDLE_SECONDS = 50
 """Idle connections are closed before the proxies of a vCenter do it."""
+
+CLOSED = not_sent(
+    "SessionClosed",
+    "The session with vCenter was closed because its credentials changed; the new one is used next time.",
+    retry_after=1.0,
+)
 
 TRANSPORT_ERRORS = (OSError, http.client.HTTPException, ExpatError)
 
@@ -49,7 +62,7 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
             poolSize=pool_size,
             customHeaders={"User-Agent": user_agent},
         )
-        self._read_timeout = read_timeout
+        self.read_timeout = read_timeout
         self._busy_lock = threading.Lock()
         self._busy: set[Any] = set()
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -62,8 +75,8 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
             connection.close()
             connection = super().GetConnection()
         if connection.sock is None:
-            connection.connect()
-        connection.sock.settimeout(self._read_timeout)
+            _connect(connection)
+        connection.sock.settimeout(self.read_timeout)
         with self._busy_lock:
             self._busy.add(connection)
         return connection
@@ -88,6 +101,14 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
                 waiting.shutdown(socket.SHUT_RDWR)
 
 
+def _connect(connection: Any) -> None:
+    try:
+        connection.connect()
+    except OSError as error:
+        connection.close()
+        raise ConnectFailedError from error
+
+
 def _was_dropped(connection: Any) -> bool:
     """Whether the server closed an idle connection: then its end can be read before we asked."""
     if connection.sock is None:
@@ -108,9 +129,13 @@ class SoapSession:
         *,
         user_agent: str,
         gate: LoginGate,
+        breaker: Breaker | None = None,
+        metrics: VCenterMetrics | None = None,
         pool_size: int = 4,
     ) -> None:
         self.endpoint = endpoint
+        self._breaker = breaker or Breaker(endpoint.authority)
+        self._metrics = metrics or NoMetrics()
         self._credentials = credentials
         self._user_agent = user_agent
         self._gate = gate
@@ -119,6 +144,7 @@ class SoapSession:
         self._generation = 0
         self._stub: TimedStub | None = None
         self._content: Any = None
+        self._counted = False
         self._closed = False
 
     @property
@@ -132,7 +158,8 @@ class SoapSession:
     def _opened(self) -> tuple[Any, int]:
         with self._lock:
             if self._closed:
-                raise VSphereError(from_transport(ConnectionError(), where=self.where))
+                raise VSphereError(CLOSED)
+            self._breaker.check()
             if self._content is None:
                 self._login()
             return self._content, self._generation
@@ -141,8 +168,24 @@ class SoapSession:
         """Log in again, unless another thread has done so since generation `stale`."""
         with self._lock:
             if self._generation == stale and not self._closed:
+                self._breaker.check()
                 self._content = None
+                self._count(open_now=False)
                 self._login()
+
+    def renew_if_lost(self, stale: int, *, op_id: str) -> bool:
+        """Log in again if vCenter confirms that there is no session; whether the caller has a new one.
+
+        For answers that may mean either a lost session or a missing privilege, such as HTTP 401 for a file.
+        """
+        # Without a session the property is unset, and no fault.
+        lost = self.call(
+            lambda content: content.sessionManager.currentSession is None, op_id=op_id, mutating=False
+        )
+        if lost:
+            with operation_id(op_id):
+                self.renew(stale)
+        return self._generation != stale
 
     @property
     def generation(self) -> int:
@@ -151,7 +194,7 @@ class SoapSession:
 
     def _login(self) -> None:
         def login() -> Any:
-            with self._faults(mutating=False):
+            with operation_id(naming.current()), self._faults(mutating=False):
                 if self._stub is None:
                     self._stub = self._new_stub(READ_TIMEOUT, self._pool_size)
                 self._stub.SetSessionId(None)
@@ -161,6 +204,14 @@ class SoapSession:
 
         self._content = self._gate.attempt(self.endpoint, self._credentials, login)
         self._generation += 1
+        self._count(open_now=True)
+
+    def _count(self, *, open_now: bool) -> None:
+        if open_now == self._counted:
+            return
+        self._counted = open_now
+        tell = self._metrics.session_opened if open_now else self._metrics.session_ended
+        tell(vcenter=self.endpoint.host, api="soap")
 
     def _new_stub(self, read_timeout: float, pool_size: int) -> TimedStub:
         return TimedStub(
@@ -173,6 +224,16 @@ class SoapSession:
         stub = self._new_stub(read_timeout, 1)
         stub.cookie = self.cookie
         return stub
+
+    def http_headers(self, op_id: str) -> dict[str, str]:
+        """What a plain HTTP request needs to belong to this session and to be told apart in vCenter's log."""
+        name = naming.named(op_id)
+        return {
+            "Cookie": self.cookie.partition(";")[0],
+            "User-Agent": self._user_agent,
+            "X-Request-ID": name,
+            "operationID": name,
+        }
 
     @property
     def cookie(self) -> str:
@@ -200,9 +261,7 @@ class SoapSession:
             with self._faults(mutating, let_through=vim.fault.NotAuthenticated):
                 return function(content)
         except VSphereError as error:
-            # A kept-alive connection may have died; reading twice harms nobody. A slow vCenter is not asked
-            # twice.
-            if mutating or not isinstance(error.__cause__, ConnectionError | http.client.HTTPException):
+            if mutating or not _died_in_use(error.__cause__):
                 raise
         with self._faults(mutating, let_through=vim.fault.NotAuthenticated):
             return function(content)
@@ -214,11 +273,14 @@ class SoapSession:
         except VSphereError:
             raise
         except vmodl.MethodFault as error:
+            self._breaker.record(None)
             if let_through and isinstance(error, let_through):
                 raise
             raise VSphereError(from_vim(error)) from _without_details(error)
         except TRANSPORT_ERRORS as error:
+            self._breaker.record(from_transport(error, where=self.where))
             raise VSphereError(from_transport(error, where=self.where, mutating=mutating)) from error
+        self._breaker.record(None)
 
     def abort(self) -> None:
         """Cut the calls that still wait for an answer; for the end of the process only."""
@@ -226,32 +288,48 @@ class SoapSession:
         if stub is not None:
             stub.abort()
 
+    def hurry(self) -> None:
+        """From now on each new call has seconds only: the session is about to end."""
+        if self._stub is not None:
+            self._stub.read_timeout = GOODBYE_TIMEOUT
+
     def close(self, *, op_id: str) -> None:
         """Log out. Never raises: a session that cannot be closed ends by itself."""
         with self._lock:
             self._closed = True
             content, stub = self._content, self._stub
             self._content = None
-        if content is not None and stub is not None:
+            self._count(open_now=False)
+        if stub is None:
+            return
+        if content is not None and self._breaker.cause is None:
+            stub.read_timeout = GOODBYE_TIMEOUT
             with operation_id(op_id), contextlib.suppress(vmodl.MethodFault, *TRANSPORT_ERRORS):
                 content.sessionManager.Logout()
-        if stub is not None:
-            stub.DropConnections()
+        stub.DropConnections()
 
 
-@contextlib.contextmanager
-def operation_id(op_id: str) -> Iterator[None]:
-    """Name this thread's calls in vCenter's logs. pyVmomi keeps it by thread: it must not stay."""
-    context = get_request_context()
-    outer = context.get("operationID")
-    context["operationID"] = op_id
+def probe(endpoint: Endpoint, *, user_agent: str) -> None:
+    """One question that needs no login; `VSphereError` if vCenter does not answer it."""
     try:
-        yield
-    finally:
-        if outer is None:
-            context.pop("operationID", None)
-        else:
-            context["operationID"] = outer
+        stub = TimedStub(endpoint, user_agent=user_agent, read_timeout=PROBE_TIMEOUT, pool_size=1)
+        with operation_id(naming.SESSION):
+            vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+        stub.DropConnections()
+    except vmodl.MethodFault as error:
+        raise VSphereError(from_vim(error)) from _without_details(error)
+    except TRANSPORT_ERRORS as error:
+        raise VSphereError(from_transport(error, where=endpoint.authority)) from error
+
+
+def _died_in_use(cause: BaseException | None) -> bool:
+    """Whether a kept-alive connection died under the call: reading twice harms nobody.
+
+    A vCenter that is slow, that refuses connections or says 503 is not asked twice.
+    """
+    if isinstance(cause, ConnectFailedError) or type(cause) is http.client.HTTPException:
+        return False
+    return isinstance(cause, ConnectionError | http.client.HTTPException)
 
 
 def _without_details(error: Any) -> Exception:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 from vsphere_operator.kube.errors import Unavailable
-from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
+from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass, VSphereError
 
 T = TypeVar("T")
 Phase = Literal["before", "after"]
@@ -23,7 +23,9 @@ def _no_answer(name: str) -> Exception:
     if name.startswith("kube"):
         return Unavailable(0, "Timeout", "the API server gave no answer")
     words = "vCenter gave no answer."
-    return VSphereError(Fault(FaultClass.UNREACHABLE, "TimedOut", words, 30.0, "TimeoutError"))
+    return VSphereError(
+        Fault(FaultClass.UNREACHABLE, "TimedOut", words, 30.0, "TimeoutError", executed=Executed.UNKNOWN)
+    )
 
 
 @dataclass

@@ -13,7 +13,7 @@ from vsphere_operator.vsphere import ownership
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
 from vsphere_operator.vsphere.clone_spec import CloneRequest
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
-from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
+from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import (
     Change,
     ComputeCluster,
@@ -63,7 +63,8 @@ def fault(
     delay: float = 30.0,
     kind: str = "X",
 ) -> Fault:
-    return Fault(fault_class, reason, f"vCenter says {reason}.", delay, kind)
+    executed = Executed.UNKNOWN if fault_class is FaultClass.UNREACHABLE else Executed.NO
+    return Fault(fault_class, reason, f"vCenter says {reason}.", delay, kind, executed=executed)
 
 
 UNREACHABLE = fault(FaultClass.UNREACHABLE, "TimedOut")
