@@ -32,7 +32,8 @@ class Problem:
     """Why a step cannot be taken now.
 
     ``condition`` names the concern that it belongs to. ``stalled`` problems need a person; the others heal by
-    themselves, and ``retry_after`` (seconds) says when a look is worth while without an event.
+    themselves, and ``retry_after`` (seconds) says when a look is worth while without an event. ``certain``: the
+    condition is known to be false, although it heals by itself.
     """
 
     condition: str
@@ -40,9 +41,11 @@ class Problem:
     message: str
     stalled: bool = True
     retry_after: float | None = None
+    certain: bool = False
 
     def as_condition(self) -> Condition:
-        return Condition(self.condition, "False" if self.stalled else "Unknown", self.reason, self.message)
+        state: Status = "False" if self.stalled or self.certain else "Unknown"
+        return Condition(self.condition, state, self.reason, self.message)
 
 
 def ready(reason: str, message: str = "") -> list[Condition]:

@@ -153,7 +153,14 @@ def explain(fault: Fault, offer: Offer, login: Login) -> Problem:
     words = f"{settings_url(offer)}: {fault.message}"
     if fault.fault_class is FaultClass.UNTRUSTED:
         words += f" See {offer.field('caBundleRef')}."
-    return Problem(VCENTER_AVAILABLE, fault.reason, words, stalled=not passing, retry_after=fault.retry_after)
+    return Problem(
+        VCENTER_AVAILABLE,
+        fault.reason,
+        words,
+        stalled=not passing,
+        retry_after=fault.retry_after,
+        certain=True,
+    )
 
 
 def settings_url(offer: Offer) -> str:

@@ -193,6 +193,12 @@ async def test_a_worker_stays_ready_while_its_vcenter_is_away(site: Site) -> Non
     await site.run(patience=SOON)
     assert site.is_ready("Machine", "worker-1")
     assert site.reason("Machine", "worker-1", "VCenterAvailable") == "TimedOut"
+    (shown,) = [
+        c
+        for c in site.object("Machine", "worker-1")["status"]["conditions"]
+        if c["type"] == "VCenterAvailable"
+    ]
+    assert shown["status"] == "False"
     site.process.vcenter.state = before
     site.process.state_changed()
     await site.run(patience=3000)

@@ -29,10 +29,15 @@ class Session:
     def __init__(self) -> None:
         self.free = threading.Event()
         self.free.set()
-        self.begun = 0
+        self._begun = threading.Semaphore(0)
+
+    def wait_until_busy(self) -> None:
+        """Until each thread is in a call."""
+        for _ in range(THREADS):
+            assert self._begun.acquire(timeout=10)
 
     def call(self, function: Callable[[Any], Any], *, op_id: str, mutating: bool) -> Any:
-        self.begun += 1
+        self._begun.release()
         assert self.free.wait(30)
         return function(None)
 
@@ -67,8 +72,7 @@ class World:
         """All threads are busy."""
         self.session.free.clear()
         running = [self.begin(f"hung-{n}") for n in range(THREADS)]
-        while self.session.begun < THREADS:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(self.session.wait_until_busy)
         return running
 
 

@@ -68,6 +68,17 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def GetConnection(self) -> Any:  # noqa: N802  # pyVmomi's name
+        try:
+            connection = self._living_connection()
+        except OSError as error:
+            raise ConnectFailedError from error
+        connection.sock.settimeout(self.read_timeout)
+        with self._busy_lock:
+            self._busy.add(connection)
+        return connection
+
+    def _living_connection(self) -> Any:
+        """One that was kept and is still alive, else a new one. pyVmomi connects those at once."""
         connection = super().GetConnection()
         # A new connection is not judged: with TLS 1.3 it has session tickets to read from the start.
         while connection in self._used and _was_dropped(connection):
@@ -75,10 +86,7 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
             connection.close()
             connection = super().GetConnection()
         if connection.sock is None:
-            _connect(connection)
-        connection.sock.settimeout(self.read_timeout)
-        with self._busy_lock:
-            self._busy.add(connection)
+            connection.connect()
         return connection
 
     def ReturnConnection(self, conn: Any) -> None:  # noqa: N802
@@ -99,14 +107,6 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
         for waiting in sockets:
             with contextlib.suppress(OSError):
                 waiting.shutdown(socket.SHUT_RDWR)
-
-
-def _connect(connection: Any) -> None:
-    try:
-        connection.connect()
-    except OSError as error:
-        connection.close()
-        raise ConnectFailedError from error
 
 
 def _was_dropped(connection: Any) -> bool:
