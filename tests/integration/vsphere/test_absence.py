@@ -38,9 +38,9 @@ async def test_a_vm_that_somebody_destroyed_is_proven_absent_in_three_calls(
     made = await site.clone(await site.request("own-1"))
     await asyncio.to_thread(lambda: wait_for_task(look(outsider, made).Destroy_Task()))
     assert isinstance(await vcenter.vms.absence(made, UUID, site.folder, op_id="prove"), Absent)
-    assert len(double.calls(opID="prove")) == 3
+    assert len(double.calls(opID="userclusters-prove")) == 3
     assert isinstance(await vcenter.vms.absence(None, UUID, site.folder, op_id="prove-2"), Absent)
-    assert len(double.calls(opID="prove-2")) == 2
+    assert len(double.calls(opID="userclusters-prove-2")) == 2
 
 
 async def test_a_vm_whose_folder_went_with_it_is_absent_where_the_datacenter_may_be_read(

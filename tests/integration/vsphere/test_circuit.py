@@ -140,17 +140,16 @@ async def test_it_is_found_again_by_one_question_at_a_time(
     assert len(created) <= FAILURES + 1
 
 
+@pytest.mark.parametrize("meanwhile", ["refuse", "503"])
 async def test_a_vcenter_that_restarts_is_found_again_without_waiting_for_the_longest_pause(
-    places: tuple[Place, Place],
+    places: tuple[Place, Place], meanwhile: str
 ) -> None:
     place, _ = places
-    fault = {"method": "WaitForUpdatesEx", "fault": "503", "count": 1}
-    place.double.control("/faults", fault)
-    place.double.control("/faults", {"method": "RetrieveServiceContent", "fault": "503", "count": 2})
-    await place.call()  # ends the wait that is under way, so that the next one meets the fault
+    before = await place.call()
+    place.double.control("/restart", {"downMs": 1500, "while": meanwhile})
     await becomes(lambda: isinstance(place.vcenter.state, Unavailable))
-    assert (await place.fault()).fault.kind == NOT_SENT
     await becomes(lambda: place.vcenter.ready, seconds=15)
+    assert place.vcenter.inventory.get(before) is not None
     await place.call()
 
 
