@@ -6,7 +6,6 @@ import http.client
 import re
 import socket
 import ssl
-from typing import Any
 
 import pytest
 import requests
@@ -16,63 +15,6 @@ from vsphere_operator.vsphere.faults import FaultClass
 from vsphere_operator.vsphere.vmomi import vim, vmodl
 
 C = FaultClass
-
-
-@pytest.mark.parametrize(
-    ("fault", "fault_class", "reason"),
-    [
-        (vim.fault.InvalidLogin(), C.CREDENTIALS, "InvalidLogin"),
-        (vim.fault.PasswordExpired(), C.CREDENTIALS, "PasswordExpired"),
-        (vim.fault.NoPermission(), C.PERMISSION, "NoPermission"),
-        (vim.fault.NotAuthenticated(), C.TRANSIENT, "NotAuthenticated"),
-        (vmodl.fault.SecurityError(), C.PERMISSION, "NoPermission"),
-        (vmodl.fault.ManagedObjectNotFound(), C.GONE, "NotFound"),
-        (vim.fault.NotFound(), C.GONE, "NotFound"),
-        (vim.fault.FileNotFound(), C.GONE, "FileNotFound"),
-        (vim.fault.DuplicateName(), C.CONFLICT, "NameTaken"),
-        (vim.fault.AlreadyExists(), C.CONFLICT, "AlreadyExists"),
-        (vim.fault.FileAlreadyExists(), C.CONFLICT, "FileExists"),
-        (vim.fault.ConcurrentAccess(), C.CONFLICT, "ChangedMeanwhile"),
-        (vim.fault.TaskInProgress(), C.TRANSIENT, "Busy"),
-        (vim.fault.VAppTaskInProgress(), C.TRANSIENT, "Busy"),
-        (vim.fault.ResourceInUse(), C.TRANSIENT, "InUse"),
-        (vim.fault.FileLocked(), C.TRANSIENT, "FileLocked"),
-        (vim.fault.MethodDisabled(), C.TRANSIENT, "MethodDisabled"),
-        (vmodl.fault.RequestCanceled(), C.TRANSIENT, "Canceled"),
-        (vim.fault.Timedout(), C.TRANSIENT, "TimedOut"),
-        (vim.fault.QuestionPending(), C.TRANSIENT, "QuestionPending"),
-        (vim.fault.InvalidState(), C.TRANSIENT, "InvalidState"),
-        (vim.fault.InvalidPowerState(), C.CONFLICT, "InvalidPowerState"),
-        (vim.fault.NoDiskSpace(), C.CAPACITY, "NoDiskSpace"),
-        (vim.fault.InsufficientResourcesFault(), C.CAPACITY, "InsufficientResources"),
-        (vim.fault.InsufficientMemoryResourcesFault(), C.CAPACITY, "InsufficientResources"),
-        (vim.fault.InsufficientStorageSpace(), C.CAPACITY, "NoDiskSpace"),
-        (vim.fault.NoCompatibleDatastore(), C.CAPACITY, "NoCompatibleDatastore"),
-        (vim.fault.CannotPlaceWithoutPrerequisiteMoves(), C.CAPACITY, "OtherDisksInTheWay"),
-        (vim.fault.InvalidDatastoreState(), C.TRANSIENT, "DatastoreUnavailable"),
-        (vim.fault.NoCompatibleHost(), C.CAPACITY, "NoCompatibleHost"),
-        (vim.fault.NoActiveHostInCluster(), C.CAPACITY, "NoActiveHost"),
-        (vmodl.fault.HostNotConnected(), C.TRANSIENT, "HostUnreachable"),
-        (vim.fault.InaccessibleDatastore(), C.TRANSIENT, "DatastoreInaccessible"),
-        (vim.fault.InvalidDatastore(), C.TERMINAL, "InvalidDatastore"),
-        (vim.fault.CannotAccessNetwork(), C.TERMINAL, "NetworkInaccessible"),
-        (vim.fault.InvalidName(), C.TERMINAL, "InvalidName"),
-        (vim.fault.InvalidFolder(), C.TERMINAL, "InvalidFolder"),
-        (vmodl.fault.InvalidArgument(), C.TERMINAL, "InvalidArgument"),
-        (vim.fault.InvalidDeviceSpec(), C.TERMINAL, "InvalidVmConfig"),
-        (vmodl.fault.NotSupported(), C.TERMINAL, "NotSupported"),
-        (vmodl.fault.SystemError(), C.TRANSIENT, "SystemError"),
-        (vmodl.query.InvalidCollectorVersion(), C.TRANSIENT, "Resync"),
-        (vmodl.RuntimeFault(), C.TRANSIENT, "VCenterFault"),
-        (vmodl.MethodFault(), C.TRANSIENT, "VCenterFault"),
-        (vim.fault.VimFault(), C.TRANSIENT, "VCenterFault"),
-    ],
-)
-def test_a_vim_fault_has_a_class_and_a_reason(fault: Any, fault_class: FaultClass, reason: str) -> None:
-    found = faults.from_vim(fault)
-    assert (found.fault_class, found.reason) == (fault_class, reason)
-    assert found.retry_after > 0
-    assert found.message.endswith(".")
 
 
 @pytest.mark.parametrize("row", [*faults.TABLE.values(), *faults.AUTOMATION_TABLE.values()])
@@ -127,34 +69,6 @@ def test_localized_text_is_quoted_only_where_our_words_are_general() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fault_class", "reason"),
-    [
-        ("Unauthenticated", C.TRANSIENT, "NotAuthenticated"),
-        ("Unauthorized", C.PERMISSION, "NoPermission"),
-        ("NotFound", C.GONE, "NotFound"),
-        ("AlreadyExists", C.CONFLICT, "AlreadyExists"),
-        ("ConcurrentChange", C.CONFLICT, "ChangedMeanwhile"),
-        ("ResourceBusy", C.TRANSIENT, "Busy"),
-        ("ResourceInUse", C.TRANSIENT, "InUse"),
-        ("UnableToAllocateResource", C.CAPACITY, "InsufficientResources"),
-        ("InvalidArgument", C.TERMINAL, "InvalidArgument"),
-        ("OperationNotFound", C.TERMINAL, "NotSupported"),
-        ("TimedOut", C.TRANSIENT, "TimedOut"),
-        ("ServiceUnavailable", C.UNREACHABLE, "ServiceUnavailable"),
-        ("InternalServerError", C.TRANSIENT, "SystemError"),
-        ("Error", C.TRANSIENT, "SystemError"),
-    ],
-)
-def test_an_automation_fault_has_a_class_and_a_reason(
-    name: str, fault_class: FaultClass, reason: str
-) -> None:
-    from com.vmware.vapi.std import errors_client
-
-    found = faults.from_automation(getattr(errors_client, name)())
-    assert (found.fault_class, found.reason, found.kind) == (fault_class, reason, f"vapi.{name}")
-
-
-@pytest.mark.parametrize(
     ("error", "fault_class", "reason"),
     [
         (ConnectionRefusedError(111, "refused"), C.UNREACHABLE, "ConnectionRefused"),
@@ -190,3 +104,40 @@ def test_after_a_change_that_got_no_answer_the_message_says_so() -> None:
                                                      (507, C.CAPACITY), (500, C.TRANSIENT)])  # fmt: skip
 def test_file_transfers_have_faults(status: int, fault_class: FaultClass) -> None:
     assert faults.from_http_status(status, what="the upload of x").fault_class is fault_class
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        faults.ConnectFailedError(),
+        ConnectionRefusedError(111, "refused"),
+        socket.gaierror(-2, "unknown"),
+        requests.ConnectTimeout(TimeoutError()),
+    ],
+)
+def test_without_a_connection_nothing_can_have_happened(error: Exception) -> None:
+    fault = faults.from_transport(error, where="vc:443", mutating=True)
+    assert fault.executed is faults.Executed.NO
+    assert "not known" not in fault.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("read"),
+        ConnectionResetError(),
+        http.client.RemoteDisconnected("x"),
+        http.client.HTTPException("503 x"),
+        http.client.HTTPException("504 x"),
+        requests.ReadTimeout(TimeoutError()),
+    ],
+)
+def test_after_sending_anything_can_have_happened(error: Exception) -> None:
+    assert faults.from_transport(error, where="vc:443", mutating=True).executed is faults.Executed.UNKNOWN
+
+
+def test_a_connection_that_fails_keeps_its_reason() -> None:
+    error = faults.ConnectFailedError()
+    error.__cause__ = TimeoutError()
+    fault = faults.from_transport(error, where="vc:443")
+    assert (fault.reason, fault.kind) == ("TimedOut", "TimeoutError")
