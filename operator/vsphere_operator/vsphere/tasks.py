@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
+from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.faults import Fault
 from vsphere_operator.vsphere.inventory.entities import Change
 from vsphere_operator.vsphere.morefs import MoRef
@@ -90,8 +91,47 @@ class TaskInfo:
         return self.state in ("success", "error")
 
 
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""How far the clocks of vCenter and of this cluster may be apart, with the time that a call may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of a task from the record of an earlier process.
+
+    A vCenter that was restored from a backup gives task numbers again: `task-17` may be somebody else's now.
+    `started_at`: when the call was intended; `entity`: the object of the call; `method`: the last part of its
+    `descriptionId`, `clone`. What is `None` is not compared.
+    """
+
+    started_at: datetime | None = None
+    entity: MoRef | None = None
+    method: str | None = None
+
+    def fits(self, task: TaskInfo) -> bool:
+        """Whether this can be the task; what vCenter does not tell speaks for it."""
+        if not _same_entity(task.entity, self.entity):
+            return False
+        if self.method is not None and task.description_id:
+            kind, _, method = task.description_id.rpartition(".")
+            if kind and method.lower() != self.method.lower():
+                return False
+        if self.started_at is None or task.queued_at is None:
+            return True
+        return abs(task.queued_at - self.started_at) <= CLOCK_TOLERANCE
+
+
+def _same_entity(told: MoRef | None, known: MoRef | None) -> bool:
+    """A task for several VMs is told of their datacenter: other kinds of objects are not compared."""
+    if told is None or known is None or morefs.kind_of(told) != morefs.kind_of(known):
+        return True
+    return told == known
+
+
 @dataclass
 class _Followed:
+    expected: Expected | None = None
+    seen: tuple[MoRef | None, datetime | None] | None = None
     state: TaskState | None = None
     subscribed: bool = False
     children: dict[TaskRef, None] = field(default_factory=dict)
@@ -140,12 +180,16 @@ class Tasks:
         self._followed: dict[TaskRef, _Followed] = {}
         self._recent: dict[TaskRef, TaskInfo] = {}
 
-    def follow(self, ref: TaskRef) -> None:
-        """Watch this task, also one that an earlier process started. Its end comes as a `task` change."""
+    def follow(self, ref: TaskRef, expected: Expected | None = None) -> None:
+        """Watch this task, also one that an earlier process started. Its end comes as a `task` change.
+
+        `expected`: what the record of an earlier process says of it; a task that does not fit is another one,
+        and ours counts as forgotten.
+        """
         if ref in self._followed:
             return
         self._make_room()
-        self._followed[ref] = _Followed()
+        self._followed[ref] = _Followed(expected)
         if ref in self._recent:
             # Not at once: the caller has yet to write down that it waits for this task.
             self._later(0.0, lambda: self._retell(ref))
@@ -226,7 +270,8 @@ class Tasks:
                 continue
             if task is not None and task.entity is not None and task.description_id == _DESTROY:
                 self._destroying(task.entity, task.state == "error")
-            state = Forgotten() if task is None else self._judge(ref, entry, task)
+            ours = task is not None and self._is_ours(entry, task)
+            state = self._judge(ref, entry, task) if task is not None and ours else Forgotten()
             if state == entry.state:
                 continue
             entry.state = state
@@ -269,6 +314,15 @@ class Tasks:
             return
         entry.subscribed = True
         self._watch.subscribe(ref)
+
+    def _is_ours(self, entry: _Followed, task: TaskInfo) -> bool:
+        """Whether the number still means the same task: after a restore it may be given again."""
+        if entry.seen is None:
+            if entry.expected is not None and not entry.expected.fits(task):
+                return False
+            entry.seen = (task.entity, task.queued_at)
+        entity, queued_at = entry.seen
+        return _same_entity(task.entity, entity) and (queued_at is None or task.queued_at == queued_at)
 
     def _judge(self, ref: TaskRef, entry: _Followed, task: TaskInfo) -> TaskState:
         if task.state == "error" and task.fault is not None:

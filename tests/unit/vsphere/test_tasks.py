@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +12,8 @@ from vsphere_operator.vsphere.faults import Fault, FaultClass
 from vsphere_operator.vsphere.inventory import Change
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tasks import (
+    CLOCK_TOLERANCE,
+    Expected,
     Failed,
     Forgotten,
     PowerOnResult,
@@ -183,3 +186,61 @@ def test_ends_that_nobody_lets_go_of_do_not_pile_up(world: World, monkeypatch: p
         world.recent(TaskInfo(ref, state="success"))
     assert len(world.tasks.followed) <= 20
     assert A in world.tasks.followed
+
+
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+OTHER_VM = MoRef("VirtualMachine:vm-9")
+OURS = Expected(started_at=STARTED, entity=VM, method="destroy")
+
+
+@pytest.mark.parametrize(
+    ("task", "ours"),
+    [
+        (TaskInfo(A, "VirtualMachine.destroy", VM, "success", STARTED), True),
+        (TaskInfo(A, "VirtualMachine.Destroy", VM, "success", STARTED + timedelta(minutes=5)), True),
+        (TaskInfo(A, "VirtualMachine.destroy", VM, "success", STARTED - timedelta(minutes=5)), True),
+        (TaskInfo(A, "", None, "success", None), True),
+        (TaskInfo(A, "VirtualMachine.destroy", MoRef("Datacenter:dc-1"), "success", STARTED), True),
+        (TaskInfo(A, "VirtualMachine.destroy", OTHER_VM, "success", STARTED), False),
+        (TaskInfo(A, "VirtualMachine.powerOn", VM, "success", STARTED), False),
+        (TaskInfo(A, "VirtualMachine.destroy", VM, "success", STARTED + CLOCK_TOLERANCE * 2), False),
+        (TaskInfo(A, "VirtualMachine.destroy", VM, "success", STARTED - CLOCK_TOLERANCE * 2), False),
+    ],
+)
+def test_a_task_of_the_same_number_is_believed_only_if_it_fits_the_record(
+    world: World, task: TaskInfo, ours: bool
+) -> None:
+    world.tasks.follow(A, OURS)
+    assert world.recent(task) == [A]
+    assert world.tasks.state(A) == (Succeeded() if ours else Forgotten())
+
+
+def test_a_number_that_is_given_again_while_we_watch_is_not_our_task(world: World) -> None:
+    world.tasks.follow(A)
+    world.recent(TaskInfo(A, "VirtualMachine.clone", VM, "running", STARTED))
+    world.tasks.restart()
+    later = STARTED + timedelta(minutes=1)
+    assert world.recent(TaskInfo(A, "VirtualMachine.clone", VM, "success", later)) == [A]
+    assert world.tasks.state(A) == Forgotten()
+
+
+def test_a_new_session_that_shows_the_same_task_goes_on_with_it(world: World) -> None:
+    world.tasks.follow(A)
+    world.recent(TaskInfo(A, "VirtualMachine.clone", VM, "running", STARTED))
+    world.tasks.restart()
+    world.recent(TaskInfo(A, "VirtualMachine.clone", VM, "success", STARTED, result=OTHER_VM))
+    assert world.tasks.state(A) == Succeeded(OTHER_VM)
+
+
+def test_a_question_that_did_not_reach_vcenter_is_put_again(world: World) -> None:
+    world.tasks.follow(A)
+    world.wait()
+    world.tasks.not_asked(A)
+    assert world.asked == [A]
+    world.wait()
+    assert world.asked == [A, A]
+    world.tasks.not_asked(B)
+    world.tasks.apply_followed([(A, TaskInfo(A, state="success"))])
+    world.tasks.not_asked(A)
+    world.wait()
+    assert world.asked == [A, A]
