@@ -211,7 +211,10 @@ TABLE: dict[str, Row] = {
         RARELY,
     ),
     "StorageDrsUnableToMoveFiles": Row(
-        _C.CAPACITY, "OtherDisksInTheWay", "Storage DRS cannot move the files that would have to make room", RARELY
+        _C.CAPACITY,
+        "OtherDisksInTheWay",
+        "Storage DRS cannot move the files that would have to make room",
+        RARELY,
     ),
     "TooManyNativeClonesOnFile": Row(
         _C.CAPACITY, "TooManyClones", "The storage makes no more clones of this disk", RARELY
