@@ -81,7 +81,11 @@ class HostUploads:
         target = paths.target("ha-datacenter", datastore, path)
         ticket = self._ticket(host, target, op_id)
         with self._connect(ticket) as connection:
-            headers = {"Cookie": f"vmware_cgi_ticket={ticket.id}", "Connection": "close"}
+            # The ticket takes the session's place.
+            headers = self._session.http_headers(op_id) | {
+                "Cookie": f"vmware_cgi_ticket={ticket.id}",
+                "Connection": "close",
+            }
             reply = connection.request("PUT", target, headers, body, progress)
         if reply.status not in (200, 201, 204):
             what = f"the upload of [{datastore}] {path} through the host {host.name}"
