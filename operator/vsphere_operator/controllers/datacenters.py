@@ -29,6 +29,8 @@ class VCenterPool(Protocol):
 
     def get(self, endpoint: Endpoint, credentials: Credentials) -> VCenter: ...
 
+    def scope(self, authority: str, datacenters: frozenset[str]) -> None: ...
+
     async def check_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None: ...
 
 
@@ -128,6 +130,7 @@ async def connect(objects: Objects, vcenters: VCenterPool, offer: Offer, login: 
     endpoint = await read_endpoint(objects, offer)
     if isinstance(endpoint, Problem):
         return endpoint
+    vcenters.scope(endpoint.authority, _on_offer(objects, endpoint.authority))
     vcenter = vcenters.get(endpoint, login.credentials)
     state = vcenter.state
     if isinstance(state, Unavailable):
@@ -140,6 +143,23 @@ async def connect(objects: Objects, vcenters: VCenterPool, offer: Offer, login: 
             stalled=False,
         )
     return Access(offer, endpoint, login, vcenter, state.instance_uuid)
+
+
+def _on_offer(objects: Objects, authority: str) -> frozenset[str]:
+    """The datacenters of that vCenter that any Seed offers: nothing else of it is read."""
+    offered = (
+        vsphere
+        for seed in objects.list("Seed")
+        for vsphere in (d.get("vsphere") or {} for d in (seed["spec"].get("datacenters") or {}).values())
+    )
+    return frozenset(v["datacenter"] for v in offered if _authority(v.get("endpoint", "")) == authority)
+
+
+def _authority(url: str) -> str | None:
+    try:
+        return Endpoint(url=url).authority
+    except ValueError:
+        return None
 
 
 def explain(fault: Fault, offer: Offer, login: Login) -> Problem:

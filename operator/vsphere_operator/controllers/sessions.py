@@ -34,6 +34,9 @@ class SessionUse:
             self._asked_for.setdefault(key, set()).add(vcenter.id)
         return vcenter
 
+    def scope(self, authority: str, datacenters: frozenset[str]) -> None:
+        self._pool.scope(authority, datacenters)
+
     async def check_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
         return await self._pool.check_login(endpoint, credentials)
 

@@ -370,3 +370,19 @@ async def test_a_cluster_whose_namespace_is_no_longer_allowed_may_still_go(site:
     assert not site.exists("Cluster", "shop")
     assert not site.world.workers()
     assert site.world.folders() == ["Datacenters", "kubernetes", "vm"]
+
+
+def _another_seed(name: str, datacenter: str, endpoint: str) -> dict[str, Any]:
+    seed = samples.a_seed(name, name)
+    seed["spec"]["datacenters"][name]["vsphere"] |= {"datacenter": datacenter, "endpoint": endpoint}
+    return seed
+
+
+async def test_only_the_datacenters_on_offer_are_read(site: Site) -> None:
+    site.api.put(_another_seed("asia", "DC1", "vcenter.example.com:443"))
+    site.api.put(_another_seed("africa", "DC2", "https://other.example.com"))
+    await site.run()
+    assert site.process.vcenters.scopes == {
+        "vcenter.example.com:443": frozenset({"DC0", "DC1"}),
+        "other.example.com:443": frozenset({"DC2"}),
+    }

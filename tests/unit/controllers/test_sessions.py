@@ -23,6 +23,9 @@ class Pool:
     def get(self, endpoint: Endpoint, credentials: Credentials) -> Any:
         return type("VCenter", (), {"id": credentials})()
 
+    def scope(self, authority: str, datacenters: frozenset[str]) -> None:
+        pass
+
     async def check_login(self, endpoint: Endpoint, credentials: Credentials) -> None:
         return None
 

@@ -704,6 +704,7 @@ class FakeVCenters:
         self.vcenter = vcenter
         self.asked: list[tuple[Endpoint, Credentials]] = []
         self.rejected: Fault | None = None
+        self.scopes: dict[str, frozenset[str]] = {}
 
     def get(self, endpoint: Endpoint, credentials: Credentials) -> Any:
         self.asked.append((endpoint, credentials))
@@ -714,6 +715,9 @@ class FakeVCenters:
 
     def retain(self, in_use: set[VCenterId]) -> None:
         pass
+
+    def scope(self, authority: str, datacenters: frozenset[str]) -> None:
+        self.scopes[authority] = datacenters
 
 
 Effect = Callable[[], Awaitable[object]]
