@@ -57,6 +57,11 @@ demo: $(STAMP) ## Watch the operator work; ARGS=--once runs it to the end and ch
 	@$(BIN)/python -m testbed build
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
+.PHONY: bench
+bench: $(STAMP) ## Measure the operator and write docs/benchmarks.md; ARGS="--only calls", ARGS=--long
+	@$(BIN)/python -m testbed build
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
 .PHONY: crds
 crds: $(STAMP) ## Write crds/ anew from the models
 	@$(BIN)/vsphere-operator crds --output crds

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed import Options, TestBed
+from testbed import Options
 from tests.e2e.foreign_things import ELSEWHERE, ForeignThings
 from tests.e2e.vcenter import differences
-from tests.e2e.world import CRDS, SECRET, USERS, Tenant, World
+from tests.e2e.world import SECRET, Tenant, World, running_world
 
 CLONE_MS = 300
 """Long enough to do something in the middle of a clone."""
@@ -29,14 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A test bed that nobody else uses, with an operator that leads."""
-    options = Options(pods=1, datastores=3, clone_ms=CLONE_MS, tools_ms=200, users=USERS)
-    with TestBed(options) as bed:
-        world = World(bed, tmp_path_factory.mktemp("operator"))
-        world.api.install(CRDS)
-        world.start_operator()
+    options = Options(pods=1, datastores=3, clone_ms=CLONE_MS, tools_ms=200)
+    with running_world(options, tmp_path_factory.mktemp("operator")) as world:
         yield world
-        world.operator.stop()
-        world.administrator.close()
 
 
 @pytest.fixture

@@ -31,6 +31,12 @@ class OperatorProcess:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process id; fails before the first start."""
+        assert self._process is not None, "the operator has not been started"
+        return self._process.pid
+
     def start(self) -> None:
         command = [
             *(COMMAND, "run", "--kubeconfig", self._kubeconfig, "--namespace", NAMESPACE),

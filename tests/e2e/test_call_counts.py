@@ -1,33 +1,12 @@
-"""What the operator costs a vCenter, counted by the double's log.
-
-The long poll of the inventory and its list of watched objects are counted apart: they belong to no VM.
-"""
+"""What the operator costs a vCenter, counted by the double's log."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from tests.e2e import objects
-from tests.e2e.world import INFRA, Tenant
-
-BOOKKEEPING = {"WaitForUpdatesEx", "CancelWaitForUpdates", "ModifyListView", "ResetListView"}
-
-
-def last_call(tenant: Tenant) -> int:
-    return max(int(call["sequence"]) for call in tenant.world.double.calls())
-
-
-def own_calls(tenant: Tenant, since: int) -> tuple[Counter[str], Counter[str]]:
-    """The operator's calls by method: those for what it does, and the bookkeeping."""
-    calls: list[dict[str, Any]] = tenant.world.double.calls(since=since, user=INFRA)
-    methods = [str(call["method"]) for call in calls]
-    work = Counter(m for m in methods if m not in BOOKKEEPING)
-    return work, Counter(m for m in methods if m in BOOKKEEPING)
-
-
-def tasks(work: Counter[str]) -> int:
-    return sum(count for method, count in work.items() if method.endswith("_Task"))
+from tests.e2e.call_log import Calls, last_call, own_calls
+from tests.e2e.world import Tenant
 
 
 def warm(tenant: Tenant, system: str) -> None:
@@ -37,48 +16,49 @@ def warm(tenant: Tenant, system: str) -> None:
     tenant.all_ready("workers", 1)
 
 
-def make_one_more(tenant: Tenant, record: Any) -> Counter[str]:
+def make_one_more(tenant: Tenant, record: Any) -> Calls:
     tenant.world.let_pass(1)
-    since = last_call(tenant)
+    since = last_call(tenant.world.double)
     tenant.scale("workers", 2)
     tenant.all_ready("workers", 2)
-    work, bookkeeping = own_calls(tenant, since)
-    record("calls", dict(work))
-    record("bookkeeping", dict(bookkeeping))
-    return work
+    return recorded(own_calls(tenant.world.double, since), record)
+
+
+def recorded(calls: Calls, record: Any) -> Calls:
+    record("calls", dict(calls.work))
+    record("bookkeeping", dict(calls.bookkeeping))
+    return calls
 
 
 def test_a_vm_with_an_iso_takes_at_most_nine_calls_and_three_tasks(
     tenant: Tenant, record_property: Any
 ) -> None:
     warm(tenant, "ubuntu")
-    work = make_one_more(tenant, record_property)
-    assert work["CloneVM_Task"] == 1
-    assert work.total() <= 9, work
-    assert tasks(work) <= 3, work
+    calls = make_one_more(tenant, record_property)
+    assert calls.work["CloneVM_Task"] == 1
+    assert calls.work.total() <= 9, calls
+    assert calls.tasks <= 3, calls
 
 
 def test_a_vm_with_guestinfo_takes_at_most_six_calls_and_two_tasks(
     tenant: Tenant, record_property: Any
 ) -> None:
     warm(tenant, "flatcar")
-    work = make_one_more(tenant, record_property)
-    assert work["CloneVM_Task"] == 1
-    assert work.total() <= 6, work
-    assert tasks(work) <= 2, work
+    calls = make_one_more(tenant, record_property)
+    assert calls.work["CloneVM_Task"] == 1
+    assert calls.work.total() <= 6, calls
+    assert calls.tasks <= 2, calls
 
 
 def test_deleting_a_vm_takes_at_most_eight_calls(tenant: Tenant, record_property: Any) -> None:
     warm(tenant, "ubuntu")
     tenant.world.let_pass(1)
-    since = last_call(tenant)
+    since = last_call(tenant.world.double)
     tenant.scale("workers", 0)
     tenant.all_ready("workers", 0)
-    work, bookkeeping = own_calls(tenant, since)
-    record_property("calls", dict(work))
-    record_property("bookkeeping", dict(bookkeeping))
-    assert work["Destroy_Task"] == 1
-    assert work.total() <= 8, work
+    calls = recorded(own_calls(tenant.world.double, since), record_property)
+    assert calls.work["Destroy_Task"] == 1
+    assert calls.work.total() <= 8, calls
 
 
 def test_while_nothing_changes_only_the_long_poll_is_called(tenant: Tenant, record_property: Any) -> None:
@@ -86,12 +66,11 @@ def test_while_nothing_changes_only_the_long_poll_is_called(tenant: Tenant, reco
     tenant.deploy(replicas=3)
     tenant.all_ready("workers", 3)
     tenant.world.let_pass(3)
-    since = last_call(tenant)
+    since = last_call(tenant.world.double)
     versions = [m["metadata"]["resourceVersion"] for m in tenant.machines()]
     tenant.world.let_pass(30)
-    work, bookkeeping = own_calls(tenant, since)
-    record_property("bookkeeping", dict(bookkeeping))
-    assert not work
-    assert set(bookkeeping) <= {"WaitForUpdatesEx"}
-    assert bookkeeping.total() <= 3
+    calls = recorded(own_calls(tenant.world.double, since), record_property)
+    assert not calls.work
+    assert set(calls.bookkeeping) <= {"WaitForUpdatesEx"}
+    assert calls.bookkeeping.total() <= 3
     assert [m["metadata"]["resourceVersion"] for m in tenant.machines()] == versions

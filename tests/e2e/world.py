@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from testbed import TestBed
+from testbed import Options, TestBed
 from tests.e2e import objects
 from tests.e2e.operator_process import LEASE, NAMESPACE, OperatorProcess
 from tests.e2e.polling import eventually
@@ -84,6 +86,20 @@ class World:
         text = self.operator.log
         at = text.find("Traceback")
         return "" if at < 0 else text[max(0, at - 1500) : at + 4000]
+
+
+@contextmanager
+def running_world(options: Options, directory: Path) -> Iterator[World]:
+    """A test bed that nobody else uses, with an operator that leads and writes its log into the directory."""
+    with TestBed(replace(options, users=USERS)) as bed:
+        world = World(bed, directory)
+        world.api.install(CRDS)
+        world.start_operator()
+        try:
+            yield world
+        finally:
+            world.operator.stop()
+            world.administrator.close()
 
 
 class Tenant:
