@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_call_counts import last_call, own_calls
+from tests.e2e.call_log import last_call, own_calls
 from tests.e2e.world import Tenant
 
 POD = "DC0_POD0"
@@ -27,11 +27,10 @@ def _datastores(tenant: Tenant) -> Counter[str]:
 
 
 def _calls_to_make(tenant: Tenant, replicas: int) -> Counter[str]:
-    since = last_call(tenant)
+    since = last_call(tenant.world.double)
     tenant.deploy(replicas=replicas)
     tenant.all_ready("workers", replicas)
-    work, _ = own_calls(tenant, since)
-    return work
+    return own_calls(tenant.world.double, since).work
 
 
 def test_storage_drs_makes_the_clone_and_spreads_several(tenant: Tenant, record_property: Any) -> None:

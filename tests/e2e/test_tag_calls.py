@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e import objects
+from tests.e2e.call_log import last_call
 from tests.e2e.foreign_things import ForeignThings
-from tests.e2e.test_call_counts import last_call
 from tests.e2e.world import INFRA, Tenant
 
 PREFIX = "com.vmware.cis.tagging."
@@ -44,13 +44,13 @@ class Site:
         self.tags = [{"name": n, "category": f"shared-{tenant.namespace}"} for n in ("ours", "theirs")]
 
     def cluster(self, name: str) -> Counter[str]:
-        since = last_call(self.tenant)
+        since = last_call(self.tenant.world.double)
         self.tenant.create_cluster(name, {"cloud": {"vsphere": {"tags": self.tags}}})
         self.tenant.ready("Cluster", name)
         return tagging(self.tenant, since)
 
     def machine(self, name: str, cluster: str) -> Counter[str]:
-        since = last_call(self.tenant)
+        since = last_call(self.tenant.world.double)
         template = objects.worker(changes={"vsphere": {"tags": self.tags[1:]}})
         self.tenant.create_machine(name, cluster=cluster, template=template)
         self.tenant.ready("Machine", name)
@@ -63,7 +63,7 @@ def counts(site: Site, record: Any) -> dict[str, Counter[str]]:
     tenant.world.restart_operator()
     found = {"cluster, cold": site.cluster("one"), "machine, its tag known": site.machine("m-1", "one")}
     found |= {"cluster, warm": site.cluster("two"), "machine, warm": site.machine("m-2", "two")}
-    since = last_call(tenant)
+    since = last_call(tenant.world.double)
     tenant.world.restart_operator()
     tenant.world.let_pass(5)
     found["clusters after a restart"] = tagging(tenant, since)
