@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers import status
 from vsphere_operator.vsphere.inventory.index import Inventory
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.tasks import Expected
 
 GRACE = timedelta(seconds=5)
 """A call that was on the wire when its operator died arrives within this."""
@@ -18,6 +20,11 @@ def inventory_at(inventory: Inventory) -> datetime | None:
     if inventory.seen_at is None:
         return None
     return status.now() - timedelta(seconds=asyncio.get_running_loop().time() - inventory.seen_at)
+
+
+def expected(operation: Operation, entity: MoRef | None = None) -> Expected:
+    """What the task of a recorded operation has to be: a restored vCenter gives the numbers of tasks out again."""
+    return Expected(started_at=operation.started_at, entity=entity)
 
 
 def seconds_until_shown(operation: Operation, *, now: datetime, looked_at: datetime | None) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -163,3 +165,26 @@ async def test_a_clusters_end_leaves_nothing_wherever_the_process_dies(clock: Cl
         return died
 
     await _each_call(clock, phase, life)
+
+
+async def test_the_number_of_our_task_is_not_believed_when_a_restored_vcenter_gave_it_to_another(
+    site: Site,
+) -> None:
+    await site.with_cluster()
+    site.process.tasks_run = False
+    site.api.put(samples.a_machine())
+    await site.run()
+    (ref,) = site.world.pending
+    theirs = site.world.add_vm("theirs", site.world.folder("vm"))
+    site.restart()
+    site.world.pending.clear()
+    for vm in site.world.named("worker-1"):
+        del site.world.vms[vm.moref]
+    before = site.clock.now() - timedelta(days=2)
+    site.world.tasks[ref] = replace(
+        site.world.tasks[ref], state="success", result=theirs.moref, queued_at=before
+    )
+    await site.run(patience=120)
+    assert site.is_ready("Machine", "worker-1")
+    assert site.object("Machine", "worker-1")["status"]["vm"]["moRef"] == site.vm_of("worker-1").moref
+    assert theirs.details.power_state == "poweredOff"

@@ -12,6 +12,7 @@ from vsphere_operator.controllers.cluster.folder_actions import create_unclear_f
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
+from vsphere_operator.controllers.intents import expected
 from vsphere_operator.controllers.lifecycle import controller_of, is_deleting, lets_go, metadata
 from vsphere_operator.controllers.ports import Events, Object
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
@@ -191,7 +192,9 @@ async def _settle_destroy(work: Work) -> Problem | None:
         await work.strike(folder.DESTROY)  # a fresh look decides again
         return None
     tasks = work.there.vcenter.tasks
-    tasks.follow(MoRef(operation.task_ref))
+    tasks.follow(
+        MoRef(operation.task_ref), expected(operation, MoRef(operation.target) if operation.target else None)
+    )
     match tasks.state(MoRef(operation.task_ref)):
         case Succeeded():
             await work.strike(folder.RENAME)

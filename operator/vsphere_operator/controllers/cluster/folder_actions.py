@@ -9,7 +9,7 @@ from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
-from vsphere_operator.controllers.intents import inventory_at, seconds_until_shown
+from vsphere_operator.controllers.intents import expected, inventory_at, seconds_until_shown
 from vsphere_operator.vsphere.answers import Absent, Present
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import Folder
@@ -159,7 +159,9 @@ async def _settle_rename(work: Work) -> Problem | str | None:
         await work.strike(folder.RENAME)
         return None
     tasks = work.there.vcenter.tasks
-    tasks.follow(MoRef(operation.task_ref))
+    tasks.follow(
+        MoRef(operation.task_ref), expected(operation, MoRef(operation.target) if operation.target else None)
+    )
     match tasks.state(MoRef(operation.task_ref)):
         case Succeeded():
             return await _after_rename(work)

@@ -9,7 +9,7 @@ from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine, MachineStatus
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.conditions import Condition, Problem
-from vsphere_operator.controllers.intents import inventory_at
+from vsphere_operator.controllers.intents import expected, inventory_at
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
@@ -39,7 +39,7 @@ def observe(work: Work, looks: Looks) -> Observed:
     task = None
     if operation is not None and operation.task_ref:
         reference = MoRef(operation.task_ref)
-        vcenter.tasks.follow(reference)
+        vcenter.tasks.follow(reference, expected(operation, operations.entity_of(operation)))
         task = vcenter.tasks.state(reference)
     return Observed(
         machine=machine,

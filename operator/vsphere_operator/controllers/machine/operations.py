@@ -15,6 +15,7 @@ from vsphere_operator.controllers.machine.steps import (
     Wait,
 )
 from vsphere_operator.vsphere.answers import Present
+from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
 
 CLONE = "CloneVM"
@@ -34,6 +35,12 @@ _DOING = {
     DELETE_ISO: ("DeletingBootstrapISO", "The bootstrap ISO is being deleted."),
     DESTROY: ("Destroying", "The VM is being destroyed."),
 }
+
+
+def entity_of(operation: Operation) -> MoRef | None:
+    """The object that the operation's task is about; None where that is not the target (a clone, a power-on)."""
+    about_the_vm = operation.type in (POWER_OFF, DETACH_DISKS, DESTROY)
+    return MoRef(operation.target) if about_the_vm and operation.target else None
 
 
 def doing(operation: Operation) -> tuple[str, str]:

@@ -138,9 +138,10 @@ class Preparation:
         return await _rendered(machine, template, data, macs, f"Secret {namespace}/{name}")
 
     async def _tags(self, access: Access, machine: Machine) -> tuple[str, ...] | Problem:
+        op_id = f"{machine.metadata.namespace}-{machine.metadata.name}"[:100]
         ids = []
         for wanted in settings.tags_of(access.offer, machine.spec.vsphere.tags):
-            found = await _tag_id(access, wanted.name, wanted.category)
+            found = await _tag_id(access, wanted.name, wanted.category, op_id)
             if isinstance(found, Problem):
                 return found
             ids.append(found)
@@ -282,11 +283,10 @@ async def _rendered(
         return Problem(BOOTSTRAP, error.reason, f"{where}: {error}")
 
 
-async def _tag_id(access: Access, name: str, category: str | None) -> str | Problem:
+async def _tag_id(access: Access, name: str, category: str | None, op_id: str) -> str | Problem:
     if category is None:
         words = f'the tag "{name}" names no category and the datacenter has no defaultTagCategory; add one'
         return Problem("TagsReady", "CategoryMissing", words)
-    op_id = f"tags-{name}"[:60]
     found = await access.vcenter.tags.category(category, op_id=op_id)
     if isinstance(found, Unknown):
         return _tags_unknown(found)

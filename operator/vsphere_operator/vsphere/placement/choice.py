@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from vsphere_operator.vsphere.clone_spec import CloneRequest
-from vsphere_operator.vsphere.faults import FaultClass, VSphereError
+from vsphere_operator.vsphere.faults import Executed, FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory import ComputeCluster, Datastore, Inventory, StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement import datastores, storage_drs
@@ -105,7 +105,8 @@ class Placement:
             try:
                 return await self._recommender.apply(placed.recommendation, op_id=op_id)
             except VSphereError as error:
-                if error.fault.fault_class is not FaultClass.PERMISSION:
+                refused = error.fault.fault_class is FaultClass.PERMISSION
+                if not refused or error.fault.executed is not Executed.NO:
                     raise
         return await self._cloner.clone(placed.request, op_id=op_id)
 
