@@ -61,11 +61,11 @@ class Limits(Model):
     """How much is done at the same time."""
 
     provisioning: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Clones and other provisioning tasks in one vCenter. Default: 20."""
+    """Clones at the same time in one vCenter. Default: 20."""
     power: Annotated[int, Field(ge=1, le=1000)] = 50
-    """Power operations in one vCenter. Default: 50."""
+    """Short operations at the same time in one vCenter: power on and off, detach disks, destroy. Default: 50."""
     per_datastore: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Clones onto one datastore. Default: 8."""
+    """Clones at the same time onto one datastore. Default: 8."""
 
 
 class FailureDomain(Model):
