@@ -28,6 +28,7 @@ from vsphere_operator.vsphere.inventory import (
     paths,
 )
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import VmMark
 from vsphere_operator.vsphere.vm_details import decode
 
 ROOT, DC, VM_FOLDER, HOST_FOLDER = (
@@ -217,6 +218,17 @@ def test_vms_are_found_by_instance_uuid_whatever_its_case(inventory: Inventory) 
     assert [vm.moref for vm in inventory.vms_by_instance_uuid(UUID.upper())] == [VM1]
     put(inventory, VmEntity(VM1, "w-1", KUBE, instance_uuid="changed"))
     assert inventory.vms_by_instance_uuid(UUID) == []
+
+
+def test_vms_are_found_by_their_bios_uuid_and_their_owner(inventory: Inventory) -> None:
+    mark = VmMark("i", "c", "machine-1", "team/w-1", UUID.lower())
+    vm = VmEntity(VM1, "w-1", KUBE, bios_uuid="4200ABCD", extra_config=mark.as_extra_config())
+    put(inventory, vm, replace(vm, moref=VM2, bios_uuid="4200ABCE"))
+    assert [v.moref for v in inventory.vms_by_bios_uuid("4200abcd")] == [VM1]
+    assert [v.moref for v in inventory.vms_marked_for("machine-1")] == [VM1, VM2]
+    inventory.apply([(VM1, None), (VM2, replace(vm, moref=VM2, bios_uuid=None, extra_config={}))])
+    assert inventory.vms_by_bios_uuid("4200abcd") == []
+    assert inventory.vms_marked_for("machine-1") == []
 
 
 def test_only_real_changes_are_told(inventory: Inventory) -> None:

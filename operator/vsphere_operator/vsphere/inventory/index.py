@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from vsphere_operator.vsphere import morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
@@ -27,6 +27,14 @@ from vsphere_operator.vsphere.inventory.entities import (
     ResourcePool,
     StoragePod,
     VmEntity,
+)
+from vsphere_operator.vsphere.inventory.indexes import (
+    BIOS_UUID,
+    INSTANCE_UUID,
+    NAME,
+    OWNER,
+    PARENT,
+    Indexes,
 )
 from vsphere_operator.vsphere.morefs import MoRef
 
@@ -61,9 +69,7 @@ class Inventory:
         """Event loop time of the last answer of the watch."""
         self.root: MoRef | None = None
         self._entities: dict[MoRef, Entity] = {}
-        self._children: dict[MoRef, dict[MoRef, None]] = {}
-        self._by_name: dict[str, dict[MoRef, None]] = {}
-        self._by_instance_uuid: dict[str, dict[MoRef, None]] = {}
+        self._indexes = Indexes()
         self._clock = clock
         self._brake = Brake()
         self._read: frozenset[MoRef] | None = None
@@ -87,7 +93,7 @@ class Inventory:
 
     def children(self, moref: MoRef) -> list[Entity]:
         """What lies directly in a folder, datacenter, compute cluster or pool."""
-        return [self._entities[m] for m in self._children.get(moref, ())]
+        return [self._entities[m] for m in self._indexes.find(PARENT, moref)]
 
     def path(self, moref: MoRef) -> str | None:
         """`/DC0/vm/x`; `None` if a part of the way is not visible. Slashes in names show as %2f."""
@@ -162,7 +168,7 @@ class Inventory:
     def find(self, kind: Kind, name: str, *, datacenter: MoRef | None = None) -> list[Entity]:
         """All of one kind with this name in a datacenter. `Network` finds port groups, too."""
         wanted = _kind(kind)
-        named = (self._entities[m] for m in self._by_name.get(name, ()))
+        named = (self._entities[m] for m in self._indexes.find(NAME, name))
         return [e for e in named if isinstance(e, wanted) and self._within(e, datacenter)]
 
     def _within(self, entity: Entity, datacenter: MoRef | None) -> bool:
@@ -284,7 +290,18 @@ class Inventory:
 
     def vms_by_instance_uuid(self, uuid: str) -> list[VmEntity]:
         """All VMs with this instanceUuid (several only when somebody registered a copy)."""
-        found = (self._entities[m] for m in self._by_instance_uuid.get(uuid.lower(), ()))
+        return self._vms(INSTANCE_UUID, uuid.lower())
+
+    def vms_by_bios_uuid(self, uuid: str) -> list[VmEntity]:
+        """All VMs with this `config.uuid`; clones made outside of vCenter may share one."""
+        return self._vms(BIOS_UUID, uuid.lower())
+
+    def vms_marked_for(self, machine_id: str) -> list[VmEntity]:
+        """All VMs whose mark names this machine: its own, and copies that somebody made of it."""
+        return self._vms(OWNER, machine_id)
+
+    def _vms(self, index: str, value: str) -> list[VmEntity]:
+        found = (self._entities[m] for m in self._indexes.find(index, value))
         return [e for e in found if isinstance(e, VmEntity)]
 
     # Losses
@@ -335,10 +352,10 @@ class Inventory:
             if isinstance(old, VmEntity) or isinstance(new, VmEntity):
                 self._brake.update(moref, cast("VmEntity | None", old), cast("VmEntity | None", new), now)
             if old is not None:
-                self._unindex(old)
+                self._indexes.drop(old)
             if new is not None:
                 self._entities[moref] = new
-                self._index(new)
+                self._indexes.put(new)
                 changes.append(Change("entered" if old is None else "changed", moref, old, new))
             else:
                 del self._entities[moref]
@@ -380,22 +397,6 @@ class Inventory:
     def morefs(self) -> list[MoRef]:
         return list(self._entities)
 
-    def _index(self, entity: Entity) -> None:
-        if entity.parent is not None:
-            self._children.setdefault(entity.parent, {})[entity.moref] = None
-        if entity.name is not None:
-            self._by_name.setdefault(entity.name, {})[entity.moref] = None
-        if isinstance(entity, VmEntity) and entity.instance_uuid is not None:
-            self._by_instance_uuid.setdefault(entity.instance_uuid.lower(), {})[entity.moref] = None
-
-    def _unindex(self, entity: Entity) -> None:
-        if entity.parent is not None:
-            _discard(self._children, entity.parent, entity.moref)
-        if entity.name is not None:
-            _discard(self._by_name, entity.name, entity.moref)
-        if isinstance(entity, VmEntity) and entity.instance_uuid is not None:
-            _discard(self._by_instance_uuid, entity.instance_uuid.lower(), entity.moref)
-
 
 def _kind(kind: Kind) -> type[Entity]:
     if isinstance(kind, type):
@@ -407,12 +408,3 @@ def _kind(kind: Kind) -> type[Entity]:
 
 def _same(uuid: str | None, other: str) -> bool:
     return uuid is not None and uuid.lower() == other.lower()
-
-
-def _discard(index: dict[Any, dict[MoRef, None]], key: Any, moref: MoRef) -> None:
-    members = index.get(key)
-    if members is None:
-        return
-    members.pop(moref, None)
-    if not members:
-        del index[key]
