@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 
 from vsphere_operator.api.cluster import Cluster
-from vsphere_operator.api.conditions import find
-from vsphere_operator.api.machine import Machine
 from vsphere_operator.api.names import ID_ANNOTATION
 from vsphere_operator.api.operations import Operation
-from vsphere_operator.controllers import clusters, conditions, indexes
-from vsphere_operator.controllers import status as status_writing
+from vsphere_operator.controllers import clusters, indexes
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access, VCenterPool
 from vsphere_operator.controllers.faults import may_have_happened
@@ -20,12 +17,12 @@ from vsphere_operator.controllers.lifecycle import (
     is_deleting,
     is_paused,
     lets_go,
-    release,
 )
 from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.machine import gather, operations, placing, plan_create, plan_delete, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
+from vsphere_operator.controllers.machine.endings import Endings
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.operations import CLONE, DELETE_ISO, DESTROY, POWER_ON
 from vsphere_operator.controllers.machine.placing import Placing
@@ -33,7 +30,6 @@ from vsphere_operator.controllers.machine.prepare import Preparation
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.machine.turns import Turns
 from vsphere_operator.controllers.ports import Events, Object, Objects
-from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
 from vsphere_operator.runtime.admission import Admissions
@@ -71,11 +67,13 @@ class MachineController:
     ) -> None:
         self._objects = objects
         self._vcenters = vcenters
-        self._events = events
         self._installation = installation
         self._actions = Actions(objects)
         self._preparation = Preparation(objects=objects, templates=Templates(clock))
         self._setbacks = Setbacks(clock)
+        self._endings = Endings(
+            objects=objects, events=events, actions=self._actions, setbacks=self._setbacks
+        )
         self._losses = losses
         self._turns = Turns(admissions, objects)
         self._placing = Placing(self._turns)
@@ -96,13 +94,13 @@ class MachineController:
         if is_deleting(obj) and not has_finalizer(obj):
             return Result()  # nothing was ever made for it; others hold it
         if is_deleting(obj) and lets_go(obj, "machines"):
-            return await self._let_go(obj)
+            return await self._endings.let_go(obj)
         cluster = self._cluster(obj)
         if is_paused(obj) or (isinstance(cluster, Cluster) and cluster.spec.paused):
-            return await self._end_without_vcenter(obj, None)
+            return await self._endings.without_vcenter(obj, None)
         found = await self._access(obj, cluster)
         if isinstance(found, Problem):
-            return await self._end_without_vcenter(obj, found)
+            return await self._endings.without_vcenter(obj, found)
         assert isinstance(cluster, Cluster)  # noqa: S101 - _access has said so
         return await self._work(key, obj, cluster, found)
 
@@ -137,20 +135,22 @@ class MachineController:
             obj, self._objects.by_index(self.kind, indexes.INSTANCE_UUID, work.instance_uuid)
         )
         if twin is not None:
-            return await self._end(key, work, steps.Block(twin), inputs)
+            return await self._endings.end(key, work, steps.Block(twin), inputs)
         looks = gather.Looks()
         for _ in range(_MOST_STEPS):
             seen = self._observe(key, work, looks, inputs)
             step = plan_delete.plan(seen) if is_deleting(work.obj) else self._plan_life(seen, cluster)
+            if isinstance(step, steps.Settle):
+                self._succeeded.pop(key, None)
             if isinstance(step, steps.Wait | steps.Block | steps.Fail | steps.Settle):
-                return await self._end(key, work, step, inputs)
+                return await self._endings.end(key, work, step, inputs)
             if isinstance(step, steps.Release):
-                return await self._gone(work, step)
+                return await self._endings.gone(work, step)
             if await self._look(work, cluster, looks, step):
                 continue
             end = await self._attempt(key, work, step, inputs)
             if end is not None:
-                return await self._end(key, work, end, inputs)
+                return await self._endings.end(key, work, end, inputs)
             _forget_old_looks(work, looks, step)
         raise RuntimeError(
             f"{key} did not settle in {_MOST_STEPS} steps; the last one was {type(step).__name__}"
@@ -306,52 +306,6 @@ class MachineController:
         self._setbacks.record(key, block.problem, inputs=inputs, delay=error.fault.retry_after)
         return block
 
-    async def _end(self, key: Key, work: Work, end: machine_status.End, inputs: str) -> Result:
-        before = work.obj
-        state = gather.seen_status(work)
-        if isinstance(end, steps.Fail):
-            state = state.model_copy(update={"failure_reason": end.reason, "failure_message": end.message})
-        if isinstance(end, steps.Settle):
-            self._setbacks.clear(key)
-            self._succeeded.pop(key, None)
-        await self._actions.save(work, state, end=end)
-        status_writing.announce(self._events, before, work.obj)
-        remaining = self._setbacks.current(key, inputs=inputs)
-        after = _pause(end, remaining[1] if remaining else None)
-        return Result(requeue_after=look_again(after, work.access.offer.vsphere.resync_interval))
-
-    async def _end_without_vcenter(self, obj: Object, problem: Problem | None) -> Result:
-        """Paused, or vCenter cannot be asked: say so, and leave all else in the status as it is."""
-        machine = Machine.model_validate(obj)
-        wanted = conditions.paused() if problem is None else _summary_without_vcenter(machine, problem)
-        concern = [] if problem is None else [problem.as_condition()]
-        kept = gather.kept_conditions(machine)
-        fields = {
-            k: v
-            for k, v in (obj.get("status") or {}).items()
-            if k not in ("conditions", "observedGeneration")
-        }
-        fields.setdefault("phase", "Deleting" if is_deleting(obj) else "Pending")
-        if is_deleting(obj):
-            fields["phase"] = "Deleting"
-        new = status_writing.compose(obj, fields, [*wanted, *concern, *kept], at=status_writing.now())
-        after = await status_writing.write(self._objects, obj, new)
-        status_writing.announce(self._events, obj, after)
-        return Result(requeue_after=look_again(problem.retry_after if problem else None))
-
-    async def _gone(self, work: Work, step: steps.Release) -> Result:
-        self._events.normal(work.obj, "VMGone", f"Nothing is left of the VM: {step.proof}.")
-        self._actions.unfollow(work)
-        await release(self._objects, work.obj)
-        return Result()
-
-    async def _let_go(self, obj: Object) -> Result:
-        vm = (obj.get("status") or {}).get("vm") or {}
-        left = f'the VM "{vm.get("name")}" ({vm.get("moRef")})' if vm.get("moRef") else "no recorded VM"
-        self._events.warning(obj, "LeftBehind", f"Let go on a person's word; left behind: {left}.")
-        await release(self._objects, obj)
-        return Result()
-
 
 def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None:
     """Whatever was read before a change of vCenter is history after it."""
@@ -366,26 +320,6 @@ def _runs(work: Work) -> bool:
     return work.vm is not None and work.vm.power_state == "poweredOn"
 
 
-def _summary_without_vcenter(machine: Machine, problem: Problem) -> list[conditions.Condition]:
-    """A worker runs on while its vCenter is away: what was Ready and is asked for nothing new stays so."""
-    ready = find(list(machine.status.conditions), conditions.READY)
-    settled = machine.status.observed_generation == machine.metadata.generation
-    living = machine.metadata.deletion_timestamp is None
-    if ready is not None and ready.status.value == "True" and settled and living and not problem.stalled:
-        return conditions.ready(ready.reason, ready.message)
-    return conditions.summary(problem)
-
-
 def _is_done(operation: Operation, fault: Fault) -> bool:
     """What was to go and is gone needs no second try."""
     return operation.type in (DELETE_ISO, DESTROY) and fault.fault_class is FaultClass.GONE
-
-
-def _pause(end: machine_status.End, remaining: float | None) -> float | None:
-    match end:
-        case steps.Wait(after=after):
-            return after
-        case steps.Block(problem=problem):
-            return remaining or problem.retry_after
-        case _:
-            return None
