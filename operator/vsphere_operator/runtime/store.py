@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from sys import intern
 from typing import Any
 
 from .keys import Key, Object, key_of, version_of
+from .sharing import Sharing
 
 IndexFunction = Callable[[Object], Iterable[str]]
 
@@ -49,6 +49,7 @@ class Store:
     def __init__(self, *, metadata_only: Collection[str] = ("Secret", "ConfigMap")) -> None:
         self._metadata_only = frozenset(metadata_only)
         self._objects: dict[str, dict[str, dict[str, Object]]] = defaultdict(lambda: defaultdict(dict))
+        self._sharing = Sharing()
         self._tombstones: dict[str, dict[Key, _Tombstone]] = defaultdict(dict)
         self._listed: dict[str, int] = {}
         self._indexes: dict[str, dict[str, _Index]] = defaultdict(dict)
@@ -163,8 +164,12 @@ class Store:
         if annotations and LAST_APPLIED in annotations:
             metadata["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
         if obj["kind"] in self._metadata_only:
-            return {"apiVersion": obj.get("apiVersion"), "kind": obj["kind"], "metadata": _shared(metadata)}
-        trimmed: Object = _shared({**obj, "metadata": metadata})
+            return {
+                "apiVersion": obj.get("apiVersion"),
+                "kind": obj["kind"],
+                "metadata": self._sharing.shared(metadata),
+            }
+        trimmed: Object = self._sharing.shared({**obj, "metadata": metadata})
         return trimmed
 
     def _put(self, key: Key, old: Object | None, new: Object) -> Changed:
@@ -186,16 +191,6 @@ class Store:
         for listener in self._listeners:
             listener(change)
         return change
-
-
-def _shared(value: Any) -> Any:
-    """A copy whose field names are the same strings in all objects: each event brings its own otherwise, and
-    they are a third of an object's memory."""
-    if isinstance(value, dict):
-        return {intern(key): _shared(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_shared(item) for item in value]
-    return value
 
 
 class Listing:
