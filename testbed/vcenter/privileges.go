@@ -16,66 +16,11 @@ type need struct {
 	privilege string
 }
 
-// simpleNeeds are methods that require one privilege on their object, as the API's reference says.
-var simpleNeeds = map[string]string{
-	"AnswerVM":                  "VirtualMachine.Interact.AnswerQuestion",
-	"CreateFolder":              "Folder.Create",
-	"CreateResourcePool":        "Resource.CreatePool",
-	"CreateSnapshot_Task":       "VirtualMachine.State.CreateSnapshot",
-	"CreateStoragePod":          "Folder.Create",
-	"MarkAsTemplate":            "VirtualMachine.Provisioning.MarkAsTemplate",
-	"MarkAsVirtualMachine":      "VirtualMachine.Provisioning.MarkAsVM",
-	"MountToolsInstaller":       "VirtualMachine.Interact.ToolsInstall",
-	"PowerOffVM_Task":           "VirtualMachine.Interact.PowerOff",
-	"PowerOnVM_Task":            "VirtualMachine.Interact.PowerOn",
-	"RebootGuest":               "VirtualMachine.Interact.Reset",
-	"ReconfigureCluster_Task":   "Host.Inventory.EditCluster",
-	"RemoveAllSnapshots_Task":   "VirtualMachine.State.RemoveSnapshot",
-	"ResetVM_Task":              "VirtualMachine.Interact.Reset",
-	"RevertToCurrentSnapshot":   "VirtualMachine.State.RevertToSnapshot",
-	"ShutdownGuest":             "VirtualMachine.Interact.PowerOff",
-	"StandbyGuest":              "VirtualMachine.Interact.Suspend",
-	"SuspendVM_Task":            "VirtualMachine.Interact.Suspend",
-	"UnregisterVM":              "VirtualMachine.Inventory.Unregister",
-	"UpdateConfig":              "Resource.EditPool",
-	"AddCustomFieldDef":         "Global.ManageCustomFields",
-	"SessionIsActive":           "Sessions.ValidateSession",
-	"TerminateSession":          "Sessions.TerminateSession",
-	"ApplyRecommendation":       "Resource.ApplyRecommendation",
-	"MakeDirectory":             "Datastore.FileManagement",
-	"SearchDatastore_Task":      "Datastore.Browse",
-	"RefreshDatastore":          "System.Read",
-	"SetField":                  "Global.SetCustomField",
-	"ReconfigureDatacenter":     "Datacenter.Reconfigure",
-	"EnterMaintenanceMode_Task": "Host.Config.Maintenance",
-	"ExitMaintenanceMode_Task":  "Host.Config.Maintenance",
-
-	"ReconfigureComputeResource_Task": "Host.Inventory.EditCluster",
-	"SearchDatastoreSubFolders_Task":  "Datastore.Browse",
-}
-
-// byKind are methods whose privilege depends on what they are called on.
-var byKind = map[string]map[string]string{
-	"Destroy_Task": {
-		"VirtualMachine": "VirtualMachine.Inventory.Delete", "Folder": "Folder.Delete", "StoragePod": "Folder.Delete",
-		"ResourcePool": "Resource.DeletePool", "ClusterComputeResource": "Host.Inventory.DeleteCluster",
-		"Datacenter": "Datacenter.Delete", "Datastore": "Datastore.Delete", "Network": "Network.Delete",
-	},
-	"Rename_Task": {
-		"VirtualMachine": "VirtualMachine.Config.Rename", "Folder": "Folder.Rename", "StoragePod": "Folder.Rename",
-		"ResourcePool": "Resource.RenamePool", "ClusterComputeResource": "Host.Inventory.RenameCluster",
-		"Datacenter": "Datacenter.Rename", "Datastore": "Datastore.Rename",
-	},
-	"MoveIntoFolder_Task": {
-		"VirtualMachine": "VirtualMachine.Inventory.Move", "Folder": "Folder.Move", "Datastore": "Datastore.Move",
-	},
-}
-
 // needsOf says what a SOAP call requires.
 func (vc *vCenter) needsOf(user string, method *simulator.Method) []need {
 	this := method.This
 	if privilege, ok := simpleNeeds[method.Name]; ok {
-		return []need{{vc.datastoreOf(this), privilege}}
+		return []need{{vc.entityOf(this), privilege}}
 	}
 	switch body := method.Body.(type) {
 	case *types.CloneVM_Task:
@@ -89,6 +34,13 @@ func (vc *vCenter) needsOf(user string, method *simulator.Method) []need {
 		return append(needs, vc.networkNeeds(body.Config.DeviceChange)...)
 	case *types.RelocateVM_Task:
 		return vc.relocateNeeds(this, &body.Spec)
+	case *types.MigrateVM_Task:
+		return vc.relocateNeeds(this, &types.VirtualMachineRelocateSpec{Pool: body.Pool})
+	case *types.MarkAsVirtualMachine:
+		return []need{{this, "VirtualMachine.Provisioning.MarkAsVM"}, {body.Pool, "Resource.AssignVMToPool"}}
+	case *types.RegisterVM_Task:
+		needs := []need{{this, "VirtualMachine.Inventory.Register"}}
+		return append(needs, needOn(body.Pool, "Resource.AssignVMToPool")...)
 	case *types.PowerOnMultiVM_Task:
 		needs := []need{}
 		for _, vm := range body.Vm {
@@ -109,7 +61,21 @@ func (vc *vCenter) needsOf(user string, method *simulator.Method) []need {
 	case *types.CancelTask:
 		return vc.cancelNeeds(user, this)
 	case *types.DeleteDatastoreFile_Task:
-		return vc.pathNeeds(body.Name, "Datastore.FileManagement")
+		return vc.fileNeeds(body.Name)
+	case *types.MakeDirectory:
+		return vc.fileNeeds(body.Name)
+	case *types.MoveDatastoreFile_Task:
+		return vc.fileNeeds(body.SourceName, body.DestinationName)
+	case *types.CopyDatastoreFile_Task:
+		return vc.fileNeeds(body.SourceName, body.DestinationName)
+	case *types.CreateVirtualDisk_Task:
+		return vc.fileNeeds(body.Name)
+	case *types.DeleteVirtualDisk_Task:
+		return vc.fileNeeds(body.Name)
+	case *types.MoveVirtualDisk_Task:
+		return vc.fileNeeds(body.SourceName, body.DestName)
+	case *types.CopyVirtualDisk_Task:
+		return vc.fileNeeds(body.SourceName, body.DestName)
 	}
 	return nil
 }
@@ -119,6 +85,14 @@ func needIfKnown(object types.ManagedObjectReference, privilege string) []need {
 		return nil
 	}
 	return []need{{object, privilege}}
+}
+
+// needOn is a privilege on what a call may name, or not.
+func needOn(object *types.ManagedObjectReference, privilege string) []need {
+	if object == nil {
+		return nil
+	}
+	return []need{{*object, privilege}}
 }
 
 // cancelNeeds: everybody may cancel what he has started.
@@ -143,14 +117,18 @@ func (vc *vCenter) cancelNeeds(user string, this types.ManagedObjectReference) [
 	return []need{{about, "Global.CancelTask"}}
 }
 
-// datastoreOf is the datastore of its browser; any other object is itself.
-func (vc *vCenter) datastoreOf(ref types.ManagedObjectReference) types.ManagedObjectReference {
-	if ref.Type != "HostDatastoreBrowser" {
-		return ref
-	}
-	for _, entity := range vc.registry().All("Datastore") {
-		if entity.(*simulator.Datastore).Browser == ref {
-			return entity.Reference()
+// entityOf is the datastore of its browser and the VM of its snapshot; any other object is itself.
+func (vc *vCenter) entityOf(ref types.ManagedObjectReference) types.ManagedObjectReference {
+	switch ref.Type {
+	case "HostDatastoreBrowser":
+		for _, entity := range vc.registry().All("Datastore") {
+			if entity.(*simulator.Datastore).Browser == ref {
+				return entity.Reference()
+			}
+		}
+	case "VirtualMachineSnapshot":
+		if snapshot, ok := vc.registry().Get(ref).(*simulator.VirtualMachineSnapshot); ok {
+			return snapshot.Vm
 		}
 	}
 	return ref
@@ -233,13 +211,8 @@ func (vc *vCenter) relocateNeeds(this types.ManagedObjectReference, spec *types.
 			}
 		})
 	}
-	if spec.Pool != nil {
-		needs = append(needs, need{*spec.Pool, "Resource.AssignVMToPool"})
-	}
-	if spec.Datastore != nil {
-		needs = append(needs, need{*spec.Datastore, "Datastore.AllocateSpace"})
-	}
-	return needs
+	needs = append(needs, needOn(spec.Pool, "Resource.AssignVMToPool")...)
+	return append(needs, needOn(spec.Datastore, "Datastore.AllocateSpace")...)
 }
 
 // configNeeds are the privileges for what a specification sets; on is the VM, or the folder of one that is not
@@ -328,16 +301,19 @@ func (vc *vCenter) networkOf(backing types.BaseVirtualDeviceBackingInfo) *types.
 	return nil
 }
 
-// pathNeeds are about the datastore of "[name] path".
-func (vc *vCenter) pathNeeds(path, privilege string) []need {
-	var p object.DatastorePath
-	if !p.FromString(path) {
-		return nil
+// fileNeeds are about the datastores of "[name] path".
+func (vc *vCenter) fileNeeds(paths ...string) []need {
+	var needs []need
+	for _, path := range paths {
+		var p object.DatastorePath
+		if !p.FromString(path) {
+			continue
+		}
+		if datastore, ok := vc.byName("Datastore")[p.Datastore]; ok {
+			needs = append(needs, need{datastore.Reference(), "Datastore.FileManagement"})
+		}
 	}
-	if datastore, ok := vc.byName("Datastore")[p.Datastore]; ok {
-		return []need{{datastore.Reference(), privilege}}
-	}
-	return nil
+	return needs
 }
 
 // refusedFor says why a user may not make a call: there is no such object for everybody, or for him.

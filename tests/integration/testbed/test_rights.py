@@ -159,6 +159,46 @@ def test_a_missing_privilege_is_named_with_its_object(
     assert "rightless" not in _names(admin, vim.VirtualMachine)
 
 
+@pytest.mark.parametrize(
+    ("privilege", "about", "call"),
+    [
+        ("Resource.HotMigrate", "vm", lambda s, vm, _: vm.MigrateVM_Task(s.pool, None, "defaultPriority")),
+        ("Resource.HotMigrate", "vm", lambda s, vm, _: vm.RelocateVM_Task(vim.vm.RelocateSpec())),
+        ("VirtualMachine.Interact.AnswerQuestion", "vm", lambda s, vm, _: vm.AnswerVM("1", "0")),
+        ("VirtualMachine.State.RemoveSnapshot", "vm", lambda s, vm, of: of.RemoveSnapshot_Task(True)),
+        ("VirtualMachine.State.RevertToSnapshot", "vm", lambda s, vm, of: of.RevertToSnapshot_Task()),
+        ("VirtualMachine.Provisioning.MarkAsVM", "vm", lambda s, vm, _: vm.MarkAsVirtualMachine(s.pool)),
+        ("Datastore.Rename", "datastore", lambda s, vm, _: vm.datastore[0].RenameDatastore("mine")),
+        ("Host.Config.Connection", "host", lambda s, vm, _: vm.runtime.host.DisconnectHost_Task()),
+        ("Host.Config.Connection", "host", lambda s, vm, _: vm.runtime.host.ReconnectHost_Task()),
+        ("Datastore.FileManagement", "datastore", lambda s, vm, _: _make_directory(s)),
+    ],
+)
+def test_who_may_only_read_changes_nothing(
+    admin: Seat,
+    tenant: Seat,
+    allow: Callable[..., None],
+    privilege: str,
+    about: str,
+    call: Callable[[Seat, Any, Any], Any],
+) -> None:
+    admins = admin.find(vim.VirtualMachine, "DC0_C0_RP0_VM0")
+    if admins.snapshot is None:
+        result(admins.CreateSnapshotEx_Task("before", "", False, None))
+    objects = {"vm": admins, "datastore": admins.datastore[0], "host": admins.runtime.host}
+    allow({"entity": "/", "privileges": SYSTEM})
+    vm = tenant.find(vim.VirtualMachine, "DC0_C0_RP0_VM0")
+    snapshot = vim.vm.Snapshot(admins.snapshot.currentSnapshot._moId, tenant.instance._stub)
+    with pytest.raises(vim.fault.NoPermission) as caught:
+        call(tenant, vm, snapshot)
+    assert caught.value.privilegeId == privilege
+    assert caught.value.object._moId == objects[about]._moId
+
+
+def _make_directory(seat: Seat) -> None:
+    seat.content.fileManager.MakeDirectory("[LocalDS_0] mine", seat.datacenter)
+
+
 def test_a_permission_is_lost_while_everything_else_goes_on(
     admin: Seat, tenant: Seat, allow: Callable[..., None]
 ) -> None:
@@ -365,7 +405,7 @@ def _folders_seen(seat: Seat) -> set[str]:
 def test_somebody_elses_task_needs_a_right_to_be_cancelled(
     vcenter: VCenter, admin: Seat, tenant: Seat, allow: Callable[..., None]
 ) -> None:
-    vcenter.control("/tasks", {"durations": {"CloneVM_Task": 1500}})
+    vcenter.control("/tasks", {"held": ["CloneVM_Task"]})
     allow({"entity": "/", "privileges": SYSTEM})
     task = admin.clone(admin.find(vim.Folder, "kubernetes"), "cancelled")
     mine = vim.Task(task._moId, tenant.instance._stub)
@@ -375,7 +415,7 @@ def test_somebody_elses_task_needs_a_right_to_be_cancelled(
     task.CancelTask()
     with pytest.raises(vmodl.fault.RequestCanceled):
         result(task)
-    vcenter.control("/tasks", {"durations": {"CloneVM_Task": 200}})
+    vcenter.control("/tasks", {"held": []})
 
 
 @pytest.mark.parametrize(
