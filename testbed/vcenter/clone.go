@@ -91,7 +91,7 @@ func (c *cloning) begin(ctx *simulator.Context, making *making) (types.ManagedOb
 
 // finish takes the time that copying disks takes.
 func (c *cloning) finish(task *simulator.Task) types.BaseMethodFault {
-	if !c.vc.work(task, c.vc.durations.of("CloneVM_Task")) {
+	if !c.vc.takeTime(task, "CloneVM_Task") {
 		return new(types.RequestCanceled)
 	}
 	if c.vc.registry().Get(c.source.Self) == nil {
@@ -182,7 +182,7 @@ func (c *cloning) create(ctx *simulator.Context) (types.ManagedObjectReference, 
 	}
 	c.vc.assignAddresses(detached(ctx), clone)
 	if c.req.Spec.Template {
-		clone.MarkAsTemplate(&types.MarkAsTemplate{This: ref})
+		c.vc.markAsTemplate(detached(ctx), clone)
 	}
 	return ref, nil
 }

@@ -51,7 +51,6 @@ func (g *guests) PutObject(_ *simulator.Context, object mo.Reference) {
 		completeRuntime(o)
 	case *simulator.Task:
 		o.Execute = survivor(o.Execute)
-		g.vc.hidden.add(o)
 	}
 }
 

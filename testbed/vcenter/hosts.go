@@ -300,7 +300,7 @@ func (vc *vCenter) leaveInventory(vm *simulator.VirtualMachine) {
 	if folder, ok := vc.registry().Get(*vm.Parent).(*simulator.Folder); ok {
 		ctx.WithLock(folder, func() { simulator.RemoveReference(&folder.ChildEntity, vm.Self) })
 	}
-	vc.listVM(vm, false)
+	vc.listVM(ctx, vm, false)
 	vc.registry().Remove(ctx, vm.Self)
 }
 
@@ -319,17 +319,18 @@ func (vc *vCenter) enterInventory(vm *simulator.VirtualMachine, host *simulator.
 	})
 	ctx.AutoUpdate(folder, func() { folder.ChildEntity = append(folder.ChildEntity, vm.Self) })
 	vc.registry().PutEntity(folder, vm)
-	vc.listVM(vm, true)
+	vc.listVM(ctx, vm, true)
 }
 
 // listVM adds a VM to, or takes it off, what lists its VMs.
-func (vc *vCenter) listVM(vm *simulator.VirtualMachine, there bool) {
-	ctx := vc.newContext()
+func (vc *vCenter) listVM(ctx *simulator.Context, vm *simulator.VirtualMachine, there bool) {
+	var on *types.ManagedObjectReference
+	ctx.WithLock(vm, func() { on = vm.Runtime.Host })
 	change := vc.registry().RemoveReference
 	if there {
 		change = vc.registry().AddReference
 	}
-	if host, ok := vc.hostOfVM(vm); ok {
+	if host, ok := vc.host(on); ok {
 		change(ctx, host, &host.Vm, vm.Self)
 	}
 	if vm.ResourcePool != nil {

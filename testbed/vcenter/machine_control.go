@@ -18,15 +18,17 @@ func (vc *vCenter) addMachineControls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /machines", vc.postMachine)
 }
 
-// postTasks takes {"keepSeconds": N, "durations": {METHOD: MS}}: how long finished tasks can be read, and how long
-// tasks take that are started from now on. "detach" is a ReconfigVM_Task that removes a disk.
+// postTasks takes {"keepSeconds": N, "durations": {METHOD: MS}, "held": [METHOD]}: how long finished tasks can be read,
+// how long tasks take that are started from now on, and whose tasks come to no end while they stand in that list.
+// "detach" is a ReconfigVM_Task that removes a disk.
 func (vc *vCenter) postTasks(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		KeepSeconds *float64       `json:"keepSeconds"`
 		Durations   map[string]int `json:"durations"`
+		Held        *[]string      `json:"held"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.KeepSeconds != nil && *body.KeepSeconds < 0 {
-		http.Error(w, `want {"keepSeconds": N, "durations": {METHOD: MS}}`, http.StatusBadRequest)
+		http.Error(w, `want {"keepSeconds": N, "durations": {METHOD: MS}, "held": [METHOD]}`, http.StatusBadRequest)
 		return
 	}
 	if body.KeepSeconds != nil {
@@ -34,6 +36,9 @@ func (vc *vCenter) postTasks(w http.ResponseWriter, r *http.Request) {
 	}
 	for method, ms := range body.Durations {
 		vc.durations.set(method, time.Duration(ms)*time.Millisecond)
+	}
+	if body.Held != nil {
+		vc.durations.hold(*body.Held)
 	}
 }
 

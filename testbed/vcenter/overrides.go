@@ -42,6 +42,8 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"RelocateVM_Task":           overrideVM,
 	"MigrateVM_Task":            overrideVM,
 	"AnswerVM":                  overrideVM,
+	"MarkAsTemplate":            overrideVM,
+	"MarkAsVirtualMachine":      overrideVM,
 	"CreateSnapshot_Task":       overrideVM,
 	"CreateSnapshotEx_Task":     overrideVM,
 	"RemoveAllSnapshots_Task":   overrideVM,
@@ -100,7 +102,7 @@ func (vc *vCenter) override(ctx *simulator.Context, method *simulator.Method) (m
 	if handler == nil {
 		return nil, nil
 	}
-	method.This = types.ManagedObjectReference{Type: "Override", Value: fmt.Sprint(overrideCount.Add(1))}
+	method.This = types.ManagedObjectReference{Type: nobody, Value: fmt.Sprint(overrideCount.Add(1))}
 	return handler, nil
 }
 

@@ -56,7 +56,7 @@ func (c *collector) correct(contents []types.ObjectContent) []types.ObjectConten
 	visible := contents[:0:0]
 	for _, content := range contents {
 		if content.Obj.Type == "Task" {
-			if c.vc.hidden.has(content.Obj) {
+			if c.vc.hides(content.Obj) {
 				continue
 			}
 			correctTask(&content)
@@ -92,7 +92,12 @@ func correctTask(content *types.ObjectContent) {
 			if value.Entity != nil && !isEntity(*value.Entity) {
 				value.Entity = nil
 			}
+			value.Name = methodName(value.Name)
 			property.Val = value
+		case string:
+			if property.Name == "info.name" {
+				property.Val = methodName(value)
+			}
 		case types.ManagedObjectReference:
 			if property.Name == "info.entity" && !isEntity(value) {
 				continue
@@ -103,8 +108,22 @@ func correctTask(content *types.ObjectContent) {
 	content.PropSet = properties
 }
 
+// methodName is TaskInfo.name as a vCenter has it, the name of a method of the API; the simulator names its tasks in
+// its own way, and clients cannot make methods of that.
+func methodName(name string) string {
+	switch {
+	case name == "" || strings.HasSuffix(name, "_Task"):
+		return name
+	case name == "RevertSnapshot":
+		return "RevertToCurrentSnapshot_Task"
+	case strings.HasSuffix(name, "Vm"):
+		name = strings.TrimSuffix(name, "Vm") + "VM"
+	}
+	return name + "_Task"
+}
+
 func isEntity(ref types.ManagedObjectReference) bool {
-	return ref.Type != "Override" && !strings.HasSuffix(ref.Type, "Manager") && !strings.HasSuffix(ref.Type, "Browser")
+	return ref.Type != nobody && !strings.HasSuffix(ref.Type, "Manager") && !strings.HasSuffix(ref.Type, "Browser")
 }
 
 // FetchResponse answers Fetch, which is how pyVmomi reads a single property. Its name is the element's.

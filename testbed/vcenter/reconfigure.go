@@ -21,7 +21,7 @@ func changeVersion() string { return time.Now().UTC().Format("2006-01-02T15:04:0
 // ReconfigVMTask adds the checks of a vCenter to the simulator's reconfiguration.
 func (vm *virtualMachine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_Task) soap.HasFault {
 	run := func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
-		if removesDisk(req.Spec.DeviceChange) && !vm.vc.work(task, vm.vc.durations.of("detach")) {
+		if removesDisk(req.Spec.DeviceChange) && !vm.vc.takeTime(task, "detach") {
 			return nil, new(types.RequestCanceled)
 		}
 		if vm.vc.registry().Get(vm.Self) == nil {

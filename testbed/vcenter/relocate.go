@@ -78,9 +78,9 @@ func (vc *vCenter) relocate(
 		vc.changeHost(vm, *host)
 	}
 	if spec.Pool != nil {
-		vc.listVM(vm, false)
+		vc.listVM(vc.newContext(), vm, false)
 		vc.registry().AtomicUpdate(ctx, vm, []types.PropertyChange{{Name: "resourcePool", Val: spec.Pool}})
-		vc.listVM(vm, true)
+		vc.listVM(vc.newContext(), vm, true)
 	}
 	if folder, ok := vc.folderOf(spec.Folder); ok {
 		own := detached(ctx)
@@ -137,7 +137,7 @@ func (vc *vCenter) moveDisks(
 		vc.oldLogs.LoadOrStore(vm.Self, file)
 	}
 	moved := vc.moveFiles(vm, vmx, target, disks)
-	vc.listVM(vm, false)
+	vc.listVM(vc.newContext(), vm, false)
 	ctx.AutoUpdate(vm, func() {
 		vm.Datastore = []types.ManagedObjectReference{to}
 		vc.rewrite(vm, func(name string) string {
@@ -147,7 +147,7 @@ func (vc *vCenter) moveDisks(
 			return name
 		})
 	})
-	vc.listVM(vm, true)
+	vc.listVM(vc.newContext(), vm, true)
 	vc.book(ctx, vmx.Datastore, needed)
 	vc.book(ctx, target.Name, -needed)
 	return nil

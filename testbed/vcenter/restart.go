@@ -75,7 +75,7 @@ func (vc *vCenter) forget() {
 	vc.endSessions(func(string, *soapSession) bool { return true })
 	vc.logins.closeAllREST()
 	for _, object := range vc.registry().AllReference("Task") {
-		if task, ok := object.(*simulator.Task); ok && !vc.hidden.has(task.Self) {
+		if task, ok := object.(*simulator.Task); ok && !isInner(task) {
 			vc.forgetTask(task.Self)
 		}
 	}

@@ -38,7 +38,6 @@ type vCenter struct {
 	outages    *outages
 	oldLogs    sync.Map // VM -> where the simulator writes its log although it has moved
 	questions  *questions
-	hidden     hiddenTasks
 	aside      sync.RWMutex // held while files of others are out of a directory that the simulator removes
 	servers    []*http.Server
 

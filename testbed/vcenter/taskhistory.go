@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ func (t *task) CancelTask(ctx *simulator.Context, _ *types.CancelTask) soap.HasF
 type durations struct {
 	mu     sync.Mutex
 	method map[string]time.Duration
+	held   []string // methods whose tasks do not go on until a test lets them
 }
 
 func newDurations(clone time.Duration) *durations {
@@ -61,6 +63,18 @@ func (d *durations) set(method string, duration time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.method[method] = duration
+}
+
+func (d *durations) hold(methods []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.held = methods
+}
+
+func (d *durations) holds(method string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.held, method)
 }
 
 // finishedTasks forgets tasks some time after they have ended, as a vCenter does.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
@@ -19,6 +18,9 @@ func detached(ctx *simulator.Context) *simulator.Context {
 	return &simulator.Context{Context: context.Background(), Session: ctx.Session, Map: ctx.Map}
 }
 
+// nobody is the type of the references that stand for nothing in the inventory.
+const nobody = "Override"
+
 type taskRun func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault)
 
 // runTask starts a task about an object without holding that object's lock meanwhile, as the simulator's own tasks
@@ -27,12 +29,12 @@ type taskRun func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, 
 func (vc *vCenter) runTask(
 	ctx *simulator.Context, about mo.Entity, method, id string, run taskRun,
 ) types.ManagedObjectReference {
-	nobody := types.ManagedObjectReference{Type: "Override", Value: fmt.Sprint(overrideCount.Add(1))}
+	lock := types.ManagedObjectReference{Type: nobody, Value: fmt.Sprint(overrideCount.Add(1))}
 	own := detached(ctx)
 	if method != "CloneVM_Task" { // which knows itself when to take its time
 		run = vc.slowly(method, run)
 	}
-	task := simulator.CreateTask(nobody, id, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	task := simulator.CreateTask(lock, id, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		return run(own, task)
 	})
 	entity := about.Reference()
@@ -74,11 +76,24 @@ func isOver(state types.TaskInfoState) bool {
 // slowly lets a method's task take the time that a test has set for it, and only then do what it does.
 func (vc *vCenter) slowly(method string, run taskRun) taskRun {
 	return func(ctx *simulator.Context, task *simulator.Task) (types.AnyType, types.BaseMethodFault) {
-		if !vc.work(task, vc.durations.of(method)) {
+		if !vc.takeTime(task, method) {
 			return nil, new(types.RequestCanceled)
 		}
 		return run(ctx, task)
 	}
+}
+
+// takeTime lets a task of a method take as long as a test has set for it; false when somebody cancelled it.
+func (vc *vCenter) takeTime(task *simulator.Task, method string) bool {
+	if !vc.work(task, vc.durations.of(method)) {
+		return false
+	}
+	for vc.durations.holds(method) {
+		if !vc.pause(task, 10*time.Millisecond) {
+			return false
+		}
+	}
+	return true
 }
 
 // work lets a task take its time, with progress; false when somebody cancelled it.
@@ -116,34 +131,29 @@ func (vc *vCenter) cancelled(task *simulator.Task) (cancelled bool) {
 	return cancelled
 }
 
-// hiddenTasks are the simulator's own tasks inside of ours, which a client must not see.
-type hiddenTasks struct {
-	mu   sync.Mutex
-	refs map[types.ManagedObjectReference]bool
-}
-
 // innerNames are TaskInfo.name of the simulator's tasks that only our own tasks start.
 var innerNames = []string{"CloneVm", "ReconfigVm", "CreateVm", "CreateVM", "PowerOn", "PowerOff", "Suspend", "Reset",
 	"CreateSnapshotEx", "RemoveAllSnapshots", "RemoveSnapshot"}
 
-func (h *hiddenTasks) add(task *simulator.Task) {
-	inner := slices.Contains(innerNames, task.Info.Name) ||
+// isInner says whether a task is one of the simulator's own inside of ours, which a client must not see. It is told
+// by what stays the same for the task's whole life, for it can be read as soon as the registry has it: a note that
+// somebody makes about it would come too late.
+func isInner(task *simulator.Task) bool {
+	return slices.Contains(innerNames, task.Info.Name) ||
 		task.Info.Name == "Destroy" && task.Info.Entity != nil && task.Info.Entity.Type == "VirtualMachine"
-	if !inner {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.refs == nil {
-		h.refs = map[types.ManagedObjectReference]bool{}
-	}
-	h.refs[task.Self] = true
 }
 
-func (h *hiddenTasks) has(ref types.ManagedObjectReference) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.refs[ref]
+// hides says whether a task is none that a client may see: an inner one, one that is gone, or one that does not name
+// its entity yet, see runTask.
+func (vc *vCenter) hides(ref types.ManagedObjectReference) (hidden bool) {
+	task, ok := vc.registry().Get(ref).(*simulator.Task)
+	if !ok {
+		return true
+	}
+	vc.newContext().WithLock(task, func() {
+		hidden = isInner(task) || task.Info.Entity != nil && task.Info.Entity.Type == nobody
+	})
+	return hidden
 }
 
 // visibleTasks drops hidden and forgotten tasks from a recentTask property.
@@ -157,10 +167,7 @@ func (vc *vCenter) visibleTasks(value types.AnyType) types.AnyType {
 	default:
 		return value
 	}
-	return types.ArrayOfManagedObjectReference{ManagedObjectReference: slices.DeleteFunc(slices.Clone(refs),
-		func(ref types.ManagedObjectReference) bool {
-			return vc.hidden.has(ref) || vc.registry().Get(ref) == nil
-		})}
+	return types.ArrayOfManagedObjectReference{ManagedObjectReference: slices.DeleteFunc(slices.Clone(refs), vc.hides)}
 }
 
 // CreateVMTask wraps the simulator's, and gives the new VM addresses of its own.

@@ -6,6 +6,8 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/units"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -151,6 +153,38 @@ func (vc *vCenter) finishTemplate(vm *simulator.VirtualMachine, t template) {
 		vm.Summary.Config.Annotation = t.product.Name
 		vm.Config.Flags.DiskUuidEnabled = types.NewBool(false)
 		setTools(vm, toolsDown)
-		vm.MarkAsTemplate(&types.MarkAsTemplate{This: vm.Self})
 	})
+	vc.markAsTemplate(ctx, vm)
+}
+
+// markAsTemplate makes a template of a VM. A template is in no resource pool; the simulator leaves it in the list of
+// the one that it was in, also when it is destroyed later.
+func (vc *vCenter) markAsTemplate(ctx *simulator.Context, vm *simulator.VirtualMachine) soap.HasFault {
+	return vc.relisted(ctx, vm, func() soap.HasFault { return vm.MarkAsTemplate(&types.MarkAsTemplate{This: vm.Self}) })
+}
+
+// relisted carries out what changes which lists a VM is in, and tells of it.
+func (vc *vCenter) relisted(
+	ctx *simulator.Context, vm *simulator.VirtualMachine, change func() soap.HasFault,
+) (answer soap.HasFault) {
+	vc.listVM(ctx, vm, false)
+	ctx.WithLock(vm, func() { answer = change() })
+	vc.listVM(ctx, vm, true)
+	vc.registry().AtomicUpdate(ctx, vm, []types.PropertyChange{{Name: "config.changeVersion", Val: changeVersion()}})
+	return answer
+}
+
+// MarkAsTemplate takes the VM out of its resource pool.
+func (vm *virtualMachine) MarkAsTemplate(ctx *simulator.Context, _ *types.MarkAsTemplate) soap.HasFault {
+	return vm.vc.markAsTemplate(ctx, vm.VirtualMachine)
+}
+
+// MarkAsVirtualMachine puts it into one.
+func (vm *virtualMachine) MarkAsVirtualMachine(
+	ctx *simulator.Context, req *types.MarkAsVirtualMachine,
+) soap.HasFault {
+	if missing := vm.vc.firstMissing(&req.Pool, req.Host); missing != nil {
+		return &methods.MarkAsVirtualMachineBody{Fault_: simulator.Fault("", &types.ManagedObjectNotFound{Obj: *missing})}
+	}
+	return vm.vc.relisted(ctx, vm.VirtualMachine, func() soap.HasFault { return vm.VirtualMachine.MarkAsVirtualMachine(req) })
 }

@@ -196,7 +196,7 @@ def test_who_may_only_read_changes_nothing(
 
 
 def _make_directory(seat: Seat) -> None:
-    seat.content.fileManager.MakeDirectory("[LocalDS_0] mine", seat.datacenter)
+    seat.content.fileManager.MakeDirectory("[LocalDS_0] mine", seat.datacenter, False)
 
 
 def test_a_permission_is_lost_while_everything_else_goes_on(

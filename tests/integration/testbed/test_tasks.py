@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,6 @@ from testbed import Options, TestBed, VCenter
 from tests.integration.testbed.clients import Seat, eventually, result
 
 pytestmark = pytest.mark.testbed
-
-_LONG = 60_000  # ms, for what a test cancels or makes fail
 
 
 @contextmanager
@@ -32,6 +30,20 @@ def _taking(vcenter: VCenter, **durations: int) -> Iterator[None]:
         vcenter.control("/tasks", {"durations": {method: usual.get(method, 0) for method in durations}})
 
 
+@contextmanager
+def _held(vcenter: VCenter, method: str) -> Iterator[Callable[[], None]]:
+    """Let tasks of a method come to no end until the test lets them, at the latest when it ends."""
+
+    def release() -> None:
+        vcenter.control("/tasks", {"held": []})
+
+    vcenter.control("/tasks", {"held": [method]})
+    try:
+        yield release
+    finally:
+        release()
+
+
 @pytest.fixture
 def vcenter(test_bed: TestBed) -> VCenter:
     return test_bed.info.vcenter
@@ -39,6 +51,15 @@ def vcenter(test_bed: TestBed) -> VCenter:
 
 def _is_running(task: Any) -> bool:
     return bool(task.info.state == "running")
+
+
+def _lists_of(seat: Seat, vm: vim.VirtualMachine) -> set[str]:
+    """The kinds of what lists a VM as its own."""
+    kinds: Any = [vim.Folder, vim.HostSystem, vim.ResourcePool, vim.Datastore]
+    view = seat.content.viewManager.CreateContainerView(seat.content.rootFolder, kinds, True)
+    found = {o._wsdlName for o in view.view if vm in (o.childEntity if isinstance(o, vim.Folder) else o.vm)}
+    view.DestroyView()
+    return found
 
 
 def _begin(seat: Seat, folder: vim.Folder, name: str) -> tuple[Any, vim.VirtualMachine]:
@@ -53,7 +74,7 @@ def test_a_clone_shows_its_vm_by_name_and_nothing_else_until_it_ends(
     vcenter: VCenter, seat: Seat, folder: vim.Folder
 ) -> None:
     view = seat.content.viewManager.CreateContainerView(folder, [vim.VirtualMachine], True)
-    with _taking(vcenter, CloneVM_Task=700):
+    with _held(vcenter, "CloneVM_Task") as release:
         task, vm = _begin(seat, folder, "half-made")
         assert eventually(lambda: vm.name) == "half-made"
         assert view.view == [vm]
@@ -61,6 +82,7 @@ def test_a_clone_shows_its_vm_by_name_and_nothing_else_until_it_ends(
         assert not [part for part in (vm.config, vm.summary, vm.guest) if part is not None]
         assert seat.content.searchIndex.FindChild(folder, "half-made") == vm
         assert _is_running(task)
+        release()
         assert result(task) == vm
     assert vm.config.name == "half-made"
     assert seat.content.searchIndex.FindByUuid(None, str(vm.config.instanceUuid), True, True) == vm
@@ -68,17 +90,18 @@ def test_a_clone_shows_its_vm_by_name_and_nothing_else_until_it_ends(
 
 def test_a_half_made_vm_is_not_found_by_its_uuid(vcenter: VCenter, seat: Seat, folder: vim.Folder) -> None:
     wanted = "4c4c4544-0000-4000-8000-00000000000a"
-    with _taking(vcenter, CloneVM_Task=700):
+    with _held(vcenter, "CloneVM_Task") as release:
         task = seat.clone(folder, "no-uuid-yet", instanceUuid=wanted)
         eventually(lambda: folder.childEntity)
         assert seat.content.searchIndex.FindByUuid(None, wanted, True, True) is None
         assert not seat.content.searchIndex.FindAllByUuid(None, wanted, True, True)
         assert _is_running(task)
+        release()
         assert result(task).config.instanceUuid == wanted
 
 
 def test_nothing_can_be_done_with_a_half_made_vm(vcenter: VCenter, seat: Seat, folder: vim.Folder) -> None:
-    with _taking(vcenter, CloneVM_Task=1500):
+    with _held(vcenter, "CloneVM_Task") as release:
         task, vm = _begin(seat, folder, "busy")
         for operation in (
             vm.PowerOnVM_Task,
@@ -96,6 +119,7 @@ def test_nothing_can_be_done_with_a_half_made_vm(vcenter: VCenter, seat: Seat, f
         with pytest.raises(vim.fault.TaskInProgress):
             result(folder.Destroy_Task())
         assert _is_running(task)
+        release()
         result(task)
     assert vm.config.annotation == "Ubuntu 22.04 Server"
 
@@ -103,19 +127,20 @@ def test_nothing_can_be_done_with_a_half_made_vm(vcenter: VCenter, seat: Seat, f
 def test_a_second_clone_of_a_name_fails_while_the_first_one_runs(
     vcenter: VCenter, seat: Seat, folder: vim.Folder
 ) -> None:
-    with _taking(vcenter, CloneVM_Task=1000):
+    with _held(vcenter, "CloneVM_Task") as release:
         first, second = seat.clone(folder, "twice"), seat.clone(folder, "twice")
         failed = eventually(lambda: [t for t in (first, second) if t.info.state == "error"])[0]
         other = first if failed is second else second
         assert isinstance(failed.info.error, vim.fault.DuplicateName)
         assert _is_running(other)
         assert failed.info.error.object == folder.childEntity[0]
+        release()
         assert result(other) == folder.childEntity[0]
 
 
 def test_a_cancelled_clone_leaves_nothing(vcenter: VCenter, seat: Seat, folder: vim.Folder) -> None:
     before = vcenter.control("/state")
-    with _taking(vcenter, CloneVM_Task=_LONG):
+    with _held(vcenter, "CloneVM_Task"):
         task, vm = _begin(seat, folder, "cancelled")
         assert task.info.cancelable
         task.CancelTask()
@@ -136,13 +161,29 @@ def test_a_clone_whose_template_goes_away_leaves_nothing(
 ) -> None:
     spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=seat.pool), template=True)
     template = result(seat.find(vim.VirtualMachine, "ubuntu-22.04").CloneVM_Task(folder, "short-lived", spec))
-    with _taking(vcenter, CloneVM_Task=700):
+    with _held(vcenter, "CloneVM_Task") as release:
         task = seat.clone(folder, "orphan", "short-lived")
         eventually(lambda: len(folder.childEntity) == 2)
         result(template.Destroy_Task())
+        release()
         with pytest.raises(vmodl.fault.ManagedObjectNotFound):
             result(task)
     assert not folder.childEntity
+    assert not _lists_of(seat, template)
+
+
+def test_a_template_is_in_no_resource_pool(seat: Seat, folder: vim.Folder) -> None:
+    vm = result(seat.clone(folder, "in-and-out"))
+    everywhere = {"Folder", "HostSystem", "ResourcePool", "Datastore"}
+    assert _lists_of(seat, vm) == everywhere
+    vm.MarkAsTemplate()
+    assert vm.resourcePool is None
+    assert _lists_of(seat, vm) == everywhere - {"ResourcePool"}
+    vm.MarkAsVirtualMachine(seat.pool)
+    assert vm.resourcePool == seat.pool
+    assert _lists_of(seat, vm) == everywhere
+    result(vm.Destroy_Task())
+    assert not _lists_of(seat, vm)
 
 
 @pytest.mark.parametrize(
@@ -159,14 +200,13 @@ def test_a_task_can_be_seen_on_its_way(
 ) -> None:
     vm = result(seat.clone(folder, "on-its-way"))
     before = (vm.runtime.powerState, vm.config.annotation, len(vm.config.hardware.device))
-    with _taking(vcenter, **{method: 500}):
-        started = time.monotonic()
+    with _held(vcenter, method) as release:
         task = start(vm)
-        assert _is_running(task)
         assert (vm.runtime.powerState, vm.config.annotation, len(vm.config.hardware.device)) == before
         assert task in vm.recentTask
+        assert _is_running(task)
+        release()
         result(task)
-        assert time.monotonic() - started >= 0.5
     if method == "detach":
         result(seat.content.fileManager.DeleteDatastoreFile_Task("[LocalDS_0] on-its-way", seat.datacenter))
 
@@ -177,13 +217,32 @@ def _detach(vm: vim.VirtualMachine) -> Any:
     return vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
 
 
+def test_a_task_takes_the_time_that_was_set_for_its_method(
+    vcenter: VCenter, seat: Seat, folder: vim.Folder
+) -> None:
+    vm = result(seat.clone(folder, "slow"))
+    with _taking(vcenter, ReconfigVM_Task=500):
+        started = time.monotonic()
+        result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="later")))
+        assert time.monotonic() - started >= 0.5
+
+
+def test_a_task_names_the_method_that_started_it(seat: Seat, folder: vim.Folder) -> None:
+    vm = result(seat.clone(folder, "named"))
+    renamed, moved = vm.Rename_Task("renamed"), folder.CreateFolder("below").MoveIntoFolder_Task([vm])
+    for task, method in ((renamed, "Rename_Task"), (moved, "MoveIntoFolder_Task")):
+        result(task)
+        assert task.info.name.info.wsdlName == method
+
+
 def test_a_task_that_cannot_be_cancelled_says_so(vcenter: VCenter, seat: Seat, folder: vim.Folder) -> None:
     vm = result(seat.clone(folder, "uncancelled"))
-    with _taking(vcenter, PowerOnVM_Task=500):
+    with _held(vcenter, "PowerOnVM_Task") as release:
         task = vm.PowerOnVM_Task()
         assert not task.info.cancelable
         with pytest.raises(vmodl.fault.NotSupported):
             task.CancelTask()
+        release()
         result(task)
     assert vm.runtime.powerState == "poweredOn"
 
