@@ -22,7 +22,7 @@ from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.session.automation import Automation
 from vsphere_operator.vsphere.session.breaker import NOT_SENT, Breaker, not_sent
 from vsphere_operator.vsphere.session.soap import CLOSED, SoapSession
-from vsphere_operator.vsphere.vmomi import vim, vmodl
+from vsphere_operator.vsphere.vmomi import vmodl
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +212,10 @@ async def _to_its_end(future: Future[R]) -> R:
 
 
 def properties(content: Any, target: Any, paths: tuple[str, ...]) -> dict[str, Any]:
-    """Properties of one object, read now, in one call. Unset ones are missing, unreadable ones raise."""
+    """Properties of one object, read now, in one call. Unset ones are missing, unreadable ones raise.
+
+    `VSphereError` when vCenter says nothing of the object at all: that is no proof of anything.
+    """
     collector = vmodl.query.PropertyCollector
     spec = collector.FilterSpec(
         objectSet=[collector.ObjectSpec(obj=target)],
@@ -220,12 +223,17 @@ def properties(content: Any, target: Any, paths: tuple[str, ...]) -> dict[str, A
     )
     result = content.propertyCollector.RetrievePropertiesEx([spec], collector.RetrieveOptions())
     if result is None or not result.objects:
-        raise vmodl.fault.ManagedObjectNotFound(obj=target)
+        raise VSphereError(_untold(morefs.of(target)))
     found = result.objects[0]
     for missing in found.missingSet or ():
-        if isinstance(missing.fault, vim.fault.NoPermission | vim.fault.NotAuthenticated):
-            raise missing.fault
+        # Whatever the reason: what decisions rest on was not told, which is not the same as not there.
+        raise missing.fault
     return {p.name: p.val for p in found.propSet or ()}
+
+
+def _untold(moref: MoRef) -> Fault:
+    words = f"vCenter told nothing about {moref}; it is asked again."
+    return Fault(FaultClass.TRANSIENT, "NothingTold", words, 5.0, "NothingTold")
 
 
 async def answer(reading: Callable[[], Awaitable[R]], *, moref: MoRef, instance_uuid: str) -> Answer[R]:
@@ -236,7 +244,7 @@ async def answer(reading: Callable[[], Awaitable[R]], *, moref: MoRef, instance_
         return Present(await reading())
     except VSphereError as error:
         fault = error.fault
-        if fault.kind == "ManagedObjectNotFound" and fault.object in (None, moref):
+        if fault.kind == "ManagedObjectNotFound" and fault.object == moref:
             return Absent(f"vCenter {instance_uuid} knows no {morefs.kind_of(moref)} {morefs.id_of(moref)}")
         if fault.fault_class is FaultClass.GONE:
             return Unknown(f"{moref} could not be read: {fault.message}", fault)
