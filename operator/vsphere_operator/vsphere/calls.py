@@ -48,9 +48,12 @@ class Calls:
         *,
         breaker: Breaker | None = None,
         metrics: VCenterMetrics | None = None,
+        instance_uuid: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`instance_uuid`: of the vCenter that MoRefs are known from now; empty while none are."""
         self.session = session
+        self._instance_uuid = instance_uuid
         self._automation = automation
         self._breaker = breaker or Breaker(session.where)
         self._metrics = metrics or NoMetrics()
@@ -61,8 +64,11 @@ class Calls:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"vcenter-{session.where}")
 
     async def soap(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
-        """Run `function(service_content)` in a worker thread; `VSphereError` is all that it raises."""
-        timely = self._timely(function)
+        """Run `function(service_content)` in a worker thread; `VSphereError` is all that it raises.
+
+        Not if another vCenter answers by then, after a login: there the MoRefs are somebody else's.
+        """
+        timely = self._timely(self._at_home(function))
         return await self._run(
             "soap", lambda: self.session.call(timely, op_id=op_id, mutating=mutating), mutating=mutating
         )
@@ -115,6 +121,17 @@ class Calls:
             if self._clock() > deadline:
                 raise VSphereError(self._late())
             return function(stub)
+
+        return run
+
+    def _at_home(self, function: Callable[[Any], R]) -> Callable[[Any], R]:
+        home = self._instance_uuid()
+
+        def run(content: Any) -> R:
+            if home and (content.about.instanceUuid or "") != home:
+                words = f"Another vCenter answers at {self.session.where} than before; its inventory is read first."
+                raise VSphereError(not_sent("OtherVCenter", words, retry_after=5.0))
+            return function(content)
 
         return run
 
