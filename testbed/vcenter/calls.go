@@ -54,7 +54,17 @@ func (l *callLog) end(c *call, status int, fault string) {
 	if status == 0 {
 		status = noAnswer
 	}
-	c.Status, c.Fault, c.Millis = status, fault, time.Since(c.Time).Milliseconds()
+	c.Status, c.Millis = status, time.Since(c.Time).Milliseconds()
+	if fault != "" {
+		c.Fault = fault
+	}
+}
+
+// failed notes what became of a call whose answer is lost.
+func (l *callLog) failed(c *call, fault string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Fault = fault
 }
 
 // disturbed notes what a rule does to a call.
@@ -172,7 +182,7 @@ func (vc *vCenter) logHTTP(next http.Handler) http.Handler {
 		vc.expireSessions()
 		defer vc.logins.using(cookieOf(r))()
 		c := vc.calls.begin(call{Protocol: "http", Method: r.Method, Object: r.URL.Path,
-			User: vc.soapUser(r, envelope{}), UserAgent: r.UserAgent()})
+			User: vc.soapUser(r, envelope{}), OpID: r.Header.Get("operationID"), UserAgent: r.UserAgent()})
 		recorder := &recorder{ResponseWriter: w}
 		defer func() { vc.calls.end(c, recorder.status, "") }()
 		execute := func(w http.ResponseWriter) { next.ServeHTTP(w, r) }

@@ -19,7 +19,7 @@ func (vc *vCenter) controlAPI() http.Handler {
 	mux.HandleFunc("POST /faults", vc.postFault)
 	vc.addMachineControls(mux)
 	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, vc.disturb.overview()) })
-	mux.HandleFunc("DELETE /faults", func(http.ResponseWriter, *http.Request) { vc.disturb.clear() })
+	mux.HandleFunc("DELETE /faults", vc.deleteFaults)
 	mux.HandleFunc("POST /release", func(http.ResponseWriter, *http.Request) { vc.disturb.release() })
 	mux.HandleFunc("POST /restart", vc.postRestart)
 	mux.HandleFunc("POST /backup", vc.postBackup)
@@ -87,6 +87,15 @@ func (vc *vCenter) postFault(w http.ResponseWriter, r *http.Request) {
 	if err := vc.disturb.inject(body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}
+}
+
+// deleteFaults forgets all rules and releases what hangs; with ?opID=… only the rules for it.
+func (vc *vCenter) deleteFaults(_ http.ResponseWriter, r *http.Request) {
+	if query := r.URL.Query(); query.Has("opID") {
+		vc.disturb.forget(query.Get("opID"))
+		return
+	}
+	vc.disturb.clear()
 }
 
 // postSessionIdle takes {"soapMs": N, "restMs": N}; 0: sessions do not expire.

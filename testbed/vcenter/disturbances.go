@@ -34,6 +34,7 @@ type injection struct {
 	Object   string `json:"object,omitempty"`   // "VirtualMachine:vm-7", "vm-7", a path below /folder; or a pattern
 	User     string `json:"user,omitempty"`     // a name
 	Protocol string `json:"protocol,omitempty"` // soap, rest, http, or host: files by way of a host
+	OpID     string `json:"opID,omitempty"`     // what the client calls the operation, or a pattern
 
 	Skip  int `json:"skip,omitempty"` // calls to let pass first
 	Count int `json:"count"`          // calls that it is for; -1: all, until it is cleared
@@ -89,7 +90,7 @@ func (i *injection) check() error {
 	if i.Method == "" || i.Count < 1 && i.Count != -1 || i.Skip < 0 || i.DelayMS < 0 || i.AfterBytes < 0 {
 		return fmt.Errorf("want a method and a count of at least 1, or -1; no other number may be negative")
 	}
-	for _, pattern := range []string{i.Method, i.Object} {
+	for _, pattern := range []string{i.Method, i.Object, i.OpID} {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return fmt.Errorf("%q is no pattern", pattern)
 		}
@@ -142,7 +143,7 @@ func (i *injection) matches(c call) bool {
 	if c.Protocol == "http" || c.Protocol == "host" {
 		names = append(names, c.Method+" /folder")
 	}
-	return matches(i.Method, names...) && matches(i.Object, c.Object, id) &&
+	return matches(i.Method, names...) && matches(i.Object, c.Object, id) && matches(i.OpID, c.OpID) &&
 		(i.User == "" || i.User == c.User) && (i.Protocol == "" || i.Protocol == c.Protocol)
 }
 
@@ -204,6 +205,13 @@ func (d *disturbances) clear() {
 	d.rules = nil
 	d.mu.Unlock()
 	d.release()
+}
+
+// forget drops the rules for an opID, as they name it; what hangs goes on hanging.
+func (d *disturbances) forget(opID string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rules = slices.DeleteFunc(d.rules, func(i *injection) bool { return i.OpID == opID })
 }
 
 // overview is what GET /faults shows.

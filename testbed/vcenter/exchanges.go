@@ -71,6 +71,9 @@ func (e *exchange) takePart(rule *injection) {
 func (e *exchange) runThenFail(rule *injection) {
 	unsent := newUnsent()
 	e.execute(unsent)
+	if e.call.Protocol == "soap" && unsent.status >= http.StatusBadRequest {
+		e.vc.calls.failed(e.call, faultName(&recorder{body: unsent.body}))
+	}
 	if !e.vc.disturb.wait(e.request.Context(), rule, e.call.Sequence) {
 		return
 	}

@@ -171,7 +171,7 @@ func (vc *vCenter) logHost(w http.ResponseWriter, r *http.Request) {
 		ticket, known = vc.hosts.use(cookie.Value)
 	}
 	c := vc.calls.begin(call{Protocol: "host", Method: r.Method, Object: r.URL.Path, User: ticket.user,
-		UserAgent: r.UserAgent()})
+		OpID: r.Header.Get("operationID"), UserAgent: r.UserAgent()})
 	recorder := &recorder{ResponseWriter: w}
 	defer func() { vc.calls.end(c, recorder.status, "") }()
 	execute := func(w http.ResponseWriter) {

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import pyVmomi
 import requests
 from com.vmware.vapi.std.errors_client import ServiceUnavailable, Unauthorized
 from pyVim.connect import Disconnect
@@ -282,3 +283,37 @@ def test_a_rule_that_makes_no_sense_is_refused(vcenter: VCenter, rule: dict[str,
     with pytest.raises(urllib.error.HTTPError, match="400"):
         vcenter.control("/faults", rule)
     assert vcenter.control("/faults")["rules"] == []
+
+
+def test_a_rule_may_be_for_one_operation_and_is_forgotten_by_its_opid(vcenter: VCenter, own: Seat) -> None:
+    rules = [
+        {"method": "CurrentTime", "opID": f"*shop-{n}", "fault": "NoPermission", "count": -1} for n in (1, 2)
+    ]
+    for rule in rules:
+        vcenter.control("/faults", rule)
+    now = own.instance.CurrentTime
+    context = pyVmomi.VmomiSupport.GetRequestContext()
+    for n in (1, 2):
+        context["operationID"] = f"x-shop-{n}"
+        with pytest.raises(vim.fault.NoPermission):
+            now()
+    vcenter.control("/faults?opID=*shop-1", method="DELETE")
+    context["operationID"] = "x-shop-1"
+    assert now()
+    context["operationID"] = "x-shop-2"
+    with pytest.raises(vim.fault.NoPermission):
+        now()
+    context.pop("operationID")
+    assert now()
+
+
+def test_the_log_tells_what_a_call_came_to_although_its_answer_was_lost(
+    vcenter: VCenter, own: Seat, folder: vim.Folder
+) -> None:
+    mine = own.find(vim.Folder, folder.name)
+    mine.CreateFolder("twice")
+    vcenter.control("/faults", {"method": "CreateFolder", "cut": True, "when": "after"})
+    with pytest.raises(_CONNECTION_ERRORS):
+        mine.CreateFolder("twice")
+    last = vcenter.calls(method="CreateFolder")[-1]
+    assert (last["status"], last["fault"], last["injected"]) == (-1, "DuplicateName", "after cut")
