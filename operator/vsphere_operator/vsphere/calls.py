@@ -22,7 +22,7 @@ from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.session.automation import Automation
 from vsphere_operator.vsphere.session.breaker import NOT_SENT, Breaker, not_sent
 from vsphere_operator.vsphere.session.soap import CLOSED, SoapSession
-from vsphere_operator.vsphere.vmomi import vim, vmodl
+from vsphere_operator.vsphere.vmomi import vmodl
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,12 @@ class Calls:
         *,
         breaker: Breaker | None = None,
         metrics: VCenterMetrics | None = None,
+        instance_uuid: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`instance_uuid`: of the vCenter that MoRefs are known from now; empty while none are."""
         self.session = session
+        self._instance_uuid = instance_uuid
         self._automation = automation
         self._breaker = breaker or Breaker(session.where)
         self._metrics = metrics or NoMetrics()
@@ -61,8 +64,11 @@ class Calls:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"vcenter-{session.where}")
 
     async def soap(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
-        """Run `function(service_content)` in a worker thread; `VSphereError` is all that it raises."""
-        timely = self._timely(function)
+        """Run `function(service_content)` in a worker thread; `VSphereError` is all that it raises.
+
+        Not if another vCenter answers by then, after a login: there the MoRefs are somebody else's.
+        """
+        timely = self._timely(self._at_home(function))
         return await self._run(
             "soap", lambda: self.session.call(timely, op_id=op_id, mutating=mutating), mutating=mutating
         )
@@ -115,6 +121,17 @@ class Calls:
             if self._clock() > deadline:
                 raise VSphereError(self._late())
             return function(stub)
+
+        return run
+
+    def _at_home(self, function: Callable[[Any], R]) -> Callable[[Any], R]:
+        home = self._instance_uuid()
+
+        def run(content: Any) -> R:
+            if home and (content.about.instanceUuid or "") != home:
+                words = f"Another vCenter answers at {self.session.where} than before; its inventory is read first."
+                raise VSphereError(not_sent("OtherVCenter", words, retry_after=5.0))
+            return function(content)
 
         return run
 
@@ -212,7 +229,10 @@ async def _to_its_end(future: Future[R]) -> R:
 
 
 def properties(content: Any, target: Any, paths: tuple[str, ...]) -> dict[str, Any]:
-    """Properties of one object, read now, in one call. Unset ones are missing, unreadable ones raise."""
+    """Properties of one object, read now, in one call. Unset ones are missing, unreadable ones raise.
+
+    `VSphereError` when vCenter says nothing of the object at all: that is no proof of anything.
+    """
     collector = vmodl.query.PropertyCollector
     spec = collector.FilterSpec(
         objectSet=[collector.ObjectSpec(obj=target)],
@@ -220,12 +240,17 @@ def properties(content: Any, target: Any, paths: tuple[str, ...]) -> dict[str, A
     )
     result = content.propertyCollector.RetrievePropertiesEx([spec], collector.RetrieveOptions())
     if result is None or not result.objects:
-        raise vmodl.fault.ManagedObjectNotFound(obj=target)
+        raise VSphereError(_untold(morefs.of(target)))
     found = result.objects[0]
     for missing in found.missingSet or ():
-        if isinstance(missing.fault, vim.fault.NoPermission | vim.fault.NotAuthenticated):
-            raise missing.fault
+        # Whatever the reason: what decisions rest on was not told, which is not the same as not there.
+        raise missing.fault
     return {p.name: p.val for p in found.propSet or ()}
+
+
+def _untold(moref: MoRef) -> Fault:
+    words = f"vCenter told nothing about {moref}; it is asked again."
+    return Fault(FaultClass.TRANSIENT, "NothingTold", words, 5.0, "NothingTold")
 
 
 async def answer(reading: Callable[[], Awaitable[R]], *, moref: MoRef, instance_uuid: str) -> Answer[R]:
@@ -236,7 +261,7 @@ async def answer(reading: Callable[[], Awaitable[R]], *, moref: MoRef, instance_
         return Present(await reading())
     except VSphereError as error:
         fault = error.fault
-        if fault.kind == "ManagedObjectNotFound" and fault.object in (None, moref):
+        if fault.kind == "ManagedObjectNotFound" and fault.object == moref:
             return Absent(f"vCenter {instance_uuid} knows no {morefs.kind_of(moref)} {morefs.id_of(moref)}")
         if fault.fault_class is FaultClass.GONE:
             return Unknown(f"{moref} could not be read: {fault.message}", fault)

@@ -106,7 +106,13 @@ class VCenter:
         self._automation = Automation(
             endpoint, credentials, user_agent=user_agent, gate=gate, vcenter=breaker, metrics=metrics
         )
-        self._calls = Calls(self._session, self._automation, breaker=breaker, metrics=metrics)
+        self._calls = Calls(
+            self._session,
+            self._automation,
+            breaker=breaker,
+            metrics=metrics,
+            instance_uuid=lambda: self._instance_uuid,
+        )
         self._watch = Watch(self._session, self, self._loop, scope=scope)
         self.tasks = Tasks(self, notify=self._emit, later=self._loop.call_later, destroying=self._destroying)
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)

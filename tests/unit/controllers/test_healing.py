@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,10 +25,12 @@ from vsphere_operator.vsphere.faults import FaultClass
 from vsphere_operator.vsphere.inventory.entities import Datastore, Folder, Network
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tags import Category, Tag
+from vsphere_operator.vsphere.tasks import TaskInfo
 from vsphere_operator.vsphere.vcenters import Connected, Unavailable
 
 SOON = 5.0
 """Seconds: what an event wakes is done within this; a resync comes after minutes."""
+OTHERS = MoRef("Task:task-4711")
 Act = Callable[[Site], Any]
 
 
@@ -386,3 +389,41 @@ async def test_only_the_datacenters_on_offer_are_read(site: Site) -> None:
         "vcenter.example.com:443": frozenset({"DC0", "DC1"}),
         "other.example.com:443": frozenset({"DC2"}),
     }
+
+
+@pytest.mark.parametrize("kind", ["Machine", "Cluster"])
+async def test_a_task_number_that_a_restored_vcenter_gave_to_somebody_else_proves_nothing(
+    site: Site, kind: str
+) -> None:
+    await site.with_machine()
+    name, vm, folder = ("worker-1", site.world.workers()[0].moref, site.world.folder("team-shop-shop"))
+    target, type_ = (vm, "Destroy") if kind == "Machine" else (folder, "DestroyFolder")
+    if kind == "Cluster":
+        name = "shop"
+        site.delete("Machine", "worker-1")
+        await site.run()
+    site.world.tasks[OTHERS] = TaskInfo(
+        OTHERS,
+        "VirtualMachine.destroy",
+        MoRef(f"{target.partition(':')[0]}:other"),
+        "success",
+        site.clock.now(),
+    )
+    site.world.publish()
+    obj = copy.deepcopy(dict(site.object(kind, name)))
+    begun = {
+        "type": type_,
+        "target": target,
+        "taskRef": OTHERS,
+        "startedAt": obj["metadata"]["creationTimestamp"],
+    }
+    if kind == "Machine":
+        obj["status"]["operation"] = {**begun, "vCenter": site.world.instance_uuid}
+    else:
+        obj["status"]["intents"] = [{**begun, "vCenter": site.world.instance_uuid}]
+    site.api.put(obj)
+    site.delete(kind, name)
+    await site.run()
+    assert not site.exists(kind, name)
+    assert target not in site.world.vms
+    assert target not in site.world.entities

@@ -285,6 +285,15 @@ def test_only_vcenters_word_counts_as_success(task: Any, succeeded: bool) -> Non
     assert (step.succeeded, step.result) == (succeeded, VM if succeeded else None)
 
 
+@pytest.mark.parametrize(
+    ("seen", "step"),
+    [({"clone_running": True}, "Wait Cloning"), ({}, "OperationDone"), ({"vm": ENTITY}, "OperationDone")],
+)
+def test_a_clone_whose_task_is_not_known_may_be_the_one_that_runs(seen: dict[str, Any], step: str) -> None:
+    status = {"operation": _operation(CLONE, task=TASK).to_json()}
+    assert _kind(plan_create.plan(_seen(status, task=Forgotten(), **seen))) == step
+
+
 def test_a_destroy_that_ended_well_is_proof() -> None:
     operation = _operation(operations.DESTROY, task=TASK)
     status = {**KNOWN, "operation": operation.to_json()}

@@ -144,9 +144,9 @@ def _namesakes(work: Work, machine: Machine) -> list[VmEntity]:
 
 
 def _clone_running(work: Work, machine: Machine) -> bool:
-    """Whether a clone task that may be the one we do not remember is still under way."""
+    """Whether a clone task that may be the one we do not know is still under way."""
     operation = machine.status.operation
-    if operation is None or operation.type != operations.CLONE or operation.task_ref:
+    if operation is None or operation.type != operations.CLONE:
         return False
     source = operation.details.get("template")
     return bool(work.access.vcenter.tasks.clones_in_flight(MoRef(source) if source else None))

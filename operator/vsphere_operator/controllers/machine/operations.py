@@ -67,6 +67,8 @@ def resolve(seen: Observed, operation: Operation) -> Step:
             return OperationDone(operation, result, succeeded=True)
         case Failed(fault=fault):
             return OperationFailed(operation, fault)
+        case Forgotten() if _clone_unclear(seen, operation):
+            return Wait(reason, message, after=2.0)
         case Forgotten():
             return OperationDone(operation)
         case Running() | None:
@@ -88,8 +90,7 @@ def _intent(seen: Observed, operation: Operation) -> Step:
     if seen.setback is not None:
         unanswered, _ = seen.setback
         reason, message = unanswered.reason, f"{message} {unanswered.message}"
-    unclear = seen.clone_running or any(not vm.config_ready for vm in seen.namesakes)
-    if operation.type == CLONE and seen.vm is None and unclear:
+    if _clone_unclear(seen, operation):
         return Wait(reason, message, after=2.0)
     grace = seconds_until_shown(operation, now=seen.now, looked_at=seen.now)
     if grace > 0:
@@ -100,6 +101,13 @@ def _intent(seen: Observed, operation: Operation) -> Step:
     if quiet > 0:
         return _past_a_quiet_watch(seen, operation, Wait(reason, message, after=quiet))
     return OperationDone(operation)
+
+
+def _clone_unclear(seen: Observed, operation: Operation) -> bool:
+    """Whether a clone that nobody can name now may be ours, still on its way."""
+    if operation.type != CLONE or seen.vm is not None:
+        return False
+    return seen.clone_running or any(not vm.config_ready for vm in seen.namesakes)
 
 
 def _past_a_quiet_watch(seen: Observed, operation: Operation, wait: Wait) -> Step:

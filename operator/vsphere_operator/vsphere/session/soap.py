@@ -74,7 +74,8 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
             raise ConnectFailedError from error
         connection.sock.settimeout(self.read_timeout)
         with self._busy_lock:
-            self._busy.add(connection)
+            # pyVmomi closes a connection with a bad answer and says no more of it.
+            self._busy = {c for c in self._busy if c.sock is not None} | {connection}
         return connection
 
     def _living_connection(self) -> Any:
@@ -87,6 +88,7 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
             connection = super().GetConnection()
         if connection.sock is None:
             connection.connect()
+        connection.response_class = _SoapAnswer
         return connection
 
     def ReturnConnection(self, conn: Any) -> None:  # noqa: N802
@@ -107,6 +109,18 @@ class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is unt
         for waiting in sockets:
             with contextlib.suppress(OSError):
                 waiting.shutdown(socket.SHUT_RDWR)
+
+
+class _SoapAnswer(http.client.HTTPResponse):
+    """An answer that must be SOAP: pyVmomi reads any other page as "nothing found", and would believe it."""
+
+    def begin(self) -> None:
+        super().begin()
+        kind = self.headers.get_content_type() if "Content-Type" in self.headers else "text/xml"
+        if self.status in (200, 500) and (not kind.endswith("xml") or kind.endswith("xhtml+xml")):
+            raise http.client.HTTPException(
+                f"{self.status} and a page of {kind}, which is no answer of a vCenter"
+            )
 
 
 def _was_dropped(connection: Any) -> bool:
@@ -143,6 +157,8 @@ class SoapSession:
         self._lock = threading.Lock()
         self._generation = 0
         self._stub: TimedStub | None = None
+        self._stubs: weakref.WeakSet[TimedStub] = weakref.WeakSet()
+        self._hurried = False
         self._content: Any = None
         self._counted = False
         self._closed = False
@@ -193,18 +209,23 @@ class SoapSession:
         return self._generation
 
     def _login(self) -> None:
-        def login() -> Any:
-            with operation_id(naming.current()), self._faults(mutating=False):
-                if self._stub is None:
-                    self._stub = self._new_stub(READ_TIMEOUT, self._pool_size)
-                self._stub.SetSessionId(None)
-                content = vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
-                content.sessionManager.Login(self._credentials.username, self._credentials.password, "en")
-                return content
+        """A stub for each login: answers to calls of the lost session may still come, with cookies of their own."""
 
-        self._content = self._gate.attempt(self.endpoint, self._credentials, login)
+        def login() -> tuple[TimedStub, Any]:
+            with operation_id(naming.current()), self._faults(mutating=False):
+                limit = GOODBYE_TIMEOUT if self._hurried else READ_TIMEOUT
+                stub = self._new_stub(limit, self._pool_size)
+                self._stubs.add(stub)
+                content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+                content.sessionManager.Login(self._credentials.username, self._credentials.password, "en")
+                return stub, content
+
+        before = self._stub
+        self._stub, self._content = self._gate.attempt(self.endpoint, self._credentials, login)
         self._generation += 1
         self._count(open_now=True)
+        if before is not None:
+            before.DropConnections()
 
     def _count(self, *, open_now: bool) -> None:
         if open_now == self._counted:
@@ -284,14 +305,14 @@ class SoapSession:
 
     def abort(self) -> None:
         """Cut the calls that still wait for an answer; for the end of the process only."""
-        stub = self._stub
-        if stub is not None:
+        for stub in list(self._stubs):
             stub.abort()
 
     def hurry(self) -> None:
         """From now on each new call has seconds only: the session is about to end."""
-        if self._stub is not None:
-            self._stub.read_timeout = GOODBYE_TIMEOUT
+        self._hurried = True
+        for stub in list(self._stubs):
+            stub.read_timeout = GOODBYE_TIMEOUT
 
     def close(self, *, op_id: str) -> None:
         """Log out. Never raises: a session that cannot be closed ends by itself."""
