@@ -16,7 +16,6 @@ from typing import Any, Protocol, TypeVar
 from vsphere_operator.handlers.watching import Watcher
 from vsphere_operator.kube.client import USER_AGENT, KubeApi
 from vsphere_operator.kube.credentials import CredentialsError, source_for
-from vsphere_operator.kube.errors import KubeError
 from vsphere_operator.kube.events import Events
 from vsphere_operator.kube.kinds import KINDS, OURS, WATCHED
 from vsphere_operator.kube.leases import KubeLease
@@ -32,7 +31,8 @@ from vsphere_operator.runtime.queue import LaneOf, WorkQueue
 from vsphere_operator.runtime.store import IndexFunction, Store
 
 from .memory import calm_collector, keep_settling, settle
-from .startup import kinds_served, patiently, prepare
+from .reading import FullReads
+from .startup import kinds_served, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,6 @@ T = TypeVar("T")
 
 DRAIN = 25.0
 """Seconds that work in flight gets to reach its end when the operator stops; the kubelet gives 60 in all."""
-SWEEP = 900.0
-"""Seconds between two full lists, which find what no event told of."""
 WATCH_SILENCE = 120.0
 """Seconds without a sign of life of the watching thread after which the process is not alive any more."""
 LOGOUT = 15.0
@@ -223,8 +221,13 @@ class Operator:
             self._store.add_index(kind, index, function)
         self._intake = Intake(self._store, self._engine, self._controllers.router)
         watched = [KINDS[kind] for kind in WATCHED]
+        self._reads = FullReads(self._store, api, metrics)
         self._watcher = Watcher(
-            source_for(options.kubeconfig), watched, self._intake.observe, served=lambda: kinds_served(api)
+            source_for(options.kubeconfig),
+            watched,
+            self._intake.observe,
+            relisted=self._reads.due,
+            served=lambda: kinds_served(api),
         )
         state.watcher = self._watcher
 
@@ -274,38 +277,21 @@ class Operator:
         """Read everything, then work, and read everything again now and then."""
         self._state.problem = "reading the objects"
         self._metrics.leading(True)
-        for kind in WATCHED:
-            await patiently(lambda kind=kind: self._read_all(kind), f"list {KINDS[kind].plural}")  # type: ignore[misc]
+        await self._reads.everything()
         settle()
         count = self._intake.resync(OURS)
         self._state.problem = None
         self._engine.open()
         logger.info("working on %d objects with up to %d workers a datacenter", count, self._options.workers)
-        while True:
-            await asyncio.sleep(SWEEP)
-            await self._sweep()
+        await self._reads.keep_up(on_sweep=self._on_sweep)
 
     def _stop_leading(self) -> None:
         self._engine.close()
         self._metrics.leading(False)
 
-    async def _read_all(self, kind: str) -> int:
-        listing, listed_at = self._store.listing(kind), "0"
-        async for objects, version in self._api.pages(kind):
-            listing.add(objects)
-            listed_at = version
-        changes = listing.finish(listed_at)
-        self._metrics.objects(kind, self._store.count(kind))
-        return len(changes)
-
-    async def _sweep(self) -> None:
+    def _on_sweep(self) -> None:
         self._objects.drop_unused()
         self._metrics.watch_restarts(self._watcher.restarts)
-        for kind in WATCHED:
-            try:
-                self._metrics.missed(kind, await self._read_all(kind))
-            except KubeError as error:
-                logger.warning("cannot list %s: %s", KINDS[kind].plural, error)
 
     async def _shut_down(self, elector: Elector | None, election: asyncio.Task[None]) -> None:
         """Stop in the order that loses least: intake, work, sessions, and the lease when nothing can act on

@@ -19,8 +19,10 @@ PAUSE = 2.0
 """Seconds before a new login: a server that refuses every token must not be asked in a loop."""
 
 
-def login_handler(source: CredentialSource) -> Callable[..., Awaitable[kopf.AiohttpSession]]:
-    """A login handler that reads the credentials anew each time."""
+def login_handler(
+    source: CredentialSource, *, trace: Callable[[], aiohttp.TraceConfig]
+) -> Callable[..., Awaitable[kopf.AiohttpSession]]:
+    """A login handler that reads the credentials anew each time. `trace` sees all requests of Kopf."""
     first = True
 
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -39,7 +41,10 @@ def login_handler(source: CredentialSource) -> Callable[..., Awaitable[kopf.Aioh
         # A session of our own, not a ConnectionInfo: Kopf refuses credentials that equal those which got a
         # 401, and ends when a server said 401 once without cause. Two sessions are never equal.
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls), headers=headers, proxy=credentials.proxy
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls),
+            headers=headers,
+            proxy=credentials.proxy,
+            trace_configs=[trace()],
         )
         return kopf.AiohttpSession(
             server=credentials.server,

@@ -24,6 +24,7 @@ from vsphere_operator.kube.kinds import Kind
 
 from .login import login_handler
 from .quiet import tame
+from .relisting import Relisting
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ class Backoffs:
 class Watcher:
     """Watches kinds in all namespaces for as long as it runs; `sink` is called in the loop that `run` was
     called in. `served` returns when the API serves all the kinds.
+
+    `relisted` is called there, too, with each kind that is listed anew, at the start and after what a watch does
+    not survive: what was deleted until then no event tells of, only a list that is read from then on.
     """
 
     def __init__(
@@ -66,10 +70,12 @@ class Watcher:
         kinds: Sequence[Kind],
         sink: Sink,
         *,
+        relisted: Callable[[Kind], None],
         served: Callable[[], Awaitable[None]],
     ) -> None:
         self._source = source
         self._served = served
+        self._relisted = relisted
         self._kinds = kinds
         self._sink = sink
         self._thread_loop: asyncio.AbstractEventLoop | None = None
@@ -156,11 +162,16 @@ class Watcher:
 
     def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         registry, inbox = kopf.OperatorRegistry(), Inbox(main, self._sink)
-        kopf.on.login(registry=registry)(login_handler(self._source))
+        lists = Relisting(self._kinds, lambda kind: self._tell(main, kind))
+        kopf.on.login(registry=registry)(login_handler(self._source, trace=lists.trace))
         for kind in self._kinds:
             names = (kind.group, kind.version, kind.plural) if kind.group else (kind.version, kind.plural)
             kopf.on.event(*names, registry=registry, id=kind.plural)(_forward(kind, inbox))
         return registry
+
+    def _tell(self, main: asyncio.AbstractEventLoop, kind: Kind) -> None:
+        with contextlib.suppress(RuntimeError):  # the main loop has closed
+            main.call_soon_threadsafe(self._relisted, kind)
 
 
 class Inbox:
