@@ -187,3 +187,22 @@ async def test_a_few_that_are_removed_are_gone_from_every_index(
     assert inventory.vms_by_instance_uuid(identity.instance_uuid("own-1")) == []
     assert inventory.children(site.folder) == []
     assert isinstance(inventory.by_path("/DC0/vm/kubernetes/own-1"), Absent)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"method": "CreateContainerView", "fault": "NotAuthenticated"},
+        {"method": "WaitForUpdatesEx", "fault": "InvalidCollectorVersion"},
+    ],
+    ids=lambda fault: fault["fault"],
+)
+async def test_a_vcenter_that_lets_nobody_read_is_not_asked_in_a_loop(
+    pool: VCenters, endpoint: Endpoint, credentials: Credentials, double: Double, fault: dict[str, Any]
+) -> None:
+    double.control("/faults", {**fault, "count": 10_000})
+    vcenter = pool.get(endpoint, credentials)
+    state = await becomes(lambda: vcenter.state if isinstance(vcenter.state, Unavailable) else None)
+    assert state.fault.reason == "InventoryUnreadable"
+    assert len(double.calls(method=fault["method"])) <= 4
+    assert logins(double) <= 4

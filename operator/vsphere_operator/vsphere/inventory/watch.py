@@ -39,6 +39,15 @@ _CHUNK = 200
 _AHEAD = 16
 """Chunks that may wait for the loop; then this thread waits for it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_AT_ONCE = 2
+"""Times in a row that a read begins anew without a pause, while none comes to its end."""
+_NEVER_READ = Fault(
+    FaultClass.TRANSIENT,
+    "InventoryUnreadable",
+    "vCenter lets us log in, and ends the session or the reading before its inventory has been read.",
+    30.0,
+    "InventoryUnreadable",
+)
 _OP_ID = "userclusters-watch"
 
 EntityUpdate = tuple[MoRef, Entity | None]
@@ -82,6 +91,7 @@ class Watch:
         self._slots = threading.Semaphore(_AHEAD)
         self._lock = threading.Lock()
         self._current: Collector | None = None
+        self._synced = False
         self._entities: dict[MoRef, Entity] = {}
         self._datacenters: set[MoRef] = set()
         self._tasks: dict[tuple[str, TaskRef], dict[str, Any]] = {}
@@ -162,31 +172,38 @@ class Watch:
     # The thread
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE
+        pause, anew = _FIRST_PAUSE, 0
         while not self._stop.is_set():
-            try:
-                with operation_id(_OP_ID):
-                    self._watch()
-                pause = _FIRST_PAUSE
-                continue
-            except vim.fault.NotAuthenticated:
-                fault = self._relogin()
-                if fault is None:
-                    continue
-            except _Synced as interrupted:
-                pause, fault = _FIRST_PAUSE, interrupted.fault
-            except VSphereError as error:
-                fault = error.fault
-            except Exception as error:
-                fault = self._fault_of(error)
+            self._synced = False
+            fault = self._until_interrupted()
             if self._stop.is_set():
                 break
+            if self._synced:
+                pause, anew = _FIRST_PAUSE, 0
+            if fault is None:
+                anew += 1
+                if anew <= _AT_ONCE:
+                    continue
+                fault = _NEVER_READ
             self._rescoped = False
             self._post(self._sink.failed, fault)
             slow = fault.fault_class in (FaultClass.CREDENTIALS, FaultClass.UNTRUSTED)
             self._rest(fault.retry_after if slow else pause * random.uniform(0.5, 1.0), deaf=slow)  # noqa: S311
             pause = min(pause * 2, _LONGEST_PAUSE)
         self._discard()
+
+    def _until_interrupted(self) -> Fault | None:
+        """One session's watch; what ended it, or `None` where all is well and it only has to begin anew."""
+        try:
+            with operation_id(_OP_ID):
+                self._watch()
+        except vim.fault.NotAuthenticated:
+            return self._relogin()
+        except VSphereError as error:
+            return error.fault
+        except Exception as error:
+            return self._fault_of(error)
+        return None
 
     def _rest(self, seconds: float, *, deaf: bool) -> None:
         """A pause; one after a refused password lasts, whoever wants to hurry."""
@@ -221,16 +238,13 @@ class Watch:
         current = self._set_up(content)
         rescoped, self._rescoped = self._rescoped, False
         root = morefs.of(content.rootFolder)
-        synced = False
         try:
             self._begin(_about(content), root, current.datacenters, rescoped)
-            version = ""
+            version, complete = "", False
             while not self._stop.is_set() and not self._rescoped:
-                version, complete = self._next(current, version)
-                synced = synced or complete
-                self._rescoped = synced and complete and self._out_of_scope(current, root)
-        except vim.fault.NotAuthenticated:
-            raise
+                version, complete = self._next(current, version, complete)
+                self._synced = self._synced or complete
+                self._rescoped = complete and self._out_of_scope(current, root)
         except vmodl.query.InvalidCollectorVersion:
             # The server lost track of what it told; the caller begins anew, with views and filters of its
             # own.
@@ -238,9 +252,6 @@ class Watch:
         except vmodl.fault.RequestCanceled:
             if not self._stop.is_set():
                 raise
-        except Exception as error:
-            # A watch that had come far enough begins its pauses anew.
-            raise (_Synced(self._fault_of(error)) if synced else error) from None
 
     def _begin(self, about: About, root: MoRef, datacenters: frozenset[MoRef] | None, rescoped: bool) -> None:
         self._post(lambda: self._sink.begin(about, root, datacenters, rescoped=rescoped))
@@ -254,14 +265,17 @@ class Watch:
         known = [e for m in self._datacenters if isinstance(e := self._entities.get(m), Datacenter)]
         return select(known, self._entities, root, scope) != current.datacenters
 
-    def _next(self, current: Collector, version: str) -> tuple[str, bool]:
+    def _next(self, current: Collector, version: str, complete: bool) -> tuple[str, bool]:
+        """One answer: the version it brings, and whether all that there is has been told. `complete`: so before."""
         options = vmodl.query.PropertyCollector.WaitOptions(
             maxWaitSeconds=WAIT_SECONDS, maxObjectUpdates=_PAGE
         )
         update = current.collector.WaitForUpdatesEx(version, options)
         if update is None:
-            self._post(self._sink.complete)
-            return version, True
+            # Nothing new. In the middle of a full read that does not mean that there is no more.
+            if complete:
+                self._post(self._sink.complete)
+            return version, complete
         self._take_over(current, update)
         complete = not update.truncated
         if complete:
@@ -401,14 +415,6 @@ class Watch:
     def _deliver(self, receive: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._slots.release()
         receive(*arguments)
-
-
-class _Synced(Exception):  # noqa: N818
-    """A watch that had read everything was interrupted."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
 
 
 def _about(content: Any) -> About:
