@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 THREADS = 4
-"""Calls at once to one vCenter. More gain little: the answers are decoded under one lock."""
+"""SOAP calls at once to one vCenter. More gain little: the answers are decoded under one lock."""
+OTHER_THREADS = 2
+"""The same of the Automation API and of files: each has its own, so that one that hangs holds up no other."""
 QUEUE_SECONDS = 30.0
 """How long a call may wait until it is sent: for a thread, for a login."""
 MOST_QUEUED = 500
@@ -61,7 +63,10 @@ class Calls:
         self._waiting: set[Future[Any]] = set()
         self._refused: dict[Future[Any], Fault] = {}
         self._closed = False
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"vcenter-{session.where}")
+        self._threads = {
+            api: ThreadPoolExecutor(number, thread_name_prefix=f"{api}-{session.where}")
+            for api, number in (("soap", THREADS), ("automation", OTHER_THREADS), ("files", OTHER_THREADS))
+        }
 
     async def soap(self, function: Callable[[Any], R], *, op_id: str, mutating: bool) -> R:
         """Run `function(service_content)` in a worker thread; `VSphereError` is all that it raises.
@@ -103,7 +108,7 @@ class Calls:
                 loop.call_soon_threadsafe(failed)
 
         with contextlib.suppress(RuntimeError):
-            self._executor.submit(run)
+            self._threads["soap"].submit(run)
 
     def refuse_waiting(self) -> None:
         """vCenter does not answer: what still waits for a thread fails now."""
@@ -141,20 +146,20 @@ class Calls:
 
     async def _run(self, api: str, function: Callable[[], R], *, mutating: bool) -> R:
         try:
-            return await self._queued(partial(self._timed, api, function), mutating=mutating)
+            return await self._queued(api, partial(self._timed, api, function), mutating=mutating)
         except VSphereError as error:
             if error.fault.kind == NOT_SENT:
                 host = self.session.endpoint.host
                 self._metrics.call_refused(vcenter=host, api=api, reason=error.fault.reason)
             raise
 
-    async def _queued(self, function: Callable[[], R], *, mutating: bool) -> R:
+    async def _queued(self, api: str, function: Callable[[], R], *, mutating: bool) -> R:
         if self._closed:
             raise VSphereError(CLOSED)
         self._breaker.check()
         if len(self._waiting) >= MOST_QUEUED + THREADS:
             raise VSphereError(self._late())
-        future = self._executor.submit(function)
+        future = self._threads[api].submit(function)
         self._waiting.add(future)
         timer = asyncio.get_running_loop().call_later(QUEUE_SECONDS, self._give_up, future)
         try:
@@ -200,8 +205,9 @@ class Calls:
         self._closed = True
         for future in list(self._waiting):
             self._refuse(future, CLOSED)
-        shutdown = asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
-        ended = asyncio.ensure_future(shutdown)
+        ended = asyncio.gather(
+            *(asyncio.to_thread(t.shutdown, wait=True, cancel_futures=True) for t in self._threads.values())
+        )
         done, _ = await asyncio.wait([ended], timeout=_PATIENCE)
         if not done:
             self.session.abort()

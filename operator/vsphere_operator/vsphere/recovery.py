@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from vsphere_operator.vsphere.endpoint import Endpoint
-from vsphere_operator.vsphere.faults import Fault, VSphereError
+from vsphere_operator.vsphere.faults import Fault, VSphereError, from_transport
 from vsphere_operator.vsphere.metrics import VCenterMetrics
 from vsphere_operator.vsphere.session.breaker import Breaker, Circuit
 from vsphere_operator.vsphere.session.soap import probe
@@ -79,6 +79,10 @@ class Recovery:
             probe(self._endpoint, user_agent=self._user_agent)
         except VSphereError as error:
             return error.fault
+        except Exception as error:
+            # Whoever stopped asking here would leave this vCenter alone for ever.
+            logger.exception("The question to vCenter %s failed", self._endpoint.authority)
+            return from_transport(error, where=self._endpoint.authority)
         return None
 
     async def close(self) -> None:

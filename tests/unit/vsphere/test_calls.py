@@ -171,3 +171,26 @@ async def test_a_background_call_that_fails_is_told(world: World) -> None:
 
     world.calls.background(fail, failed=failed.set)
     await asyncio.wait_for(failed.wait(), 10)
+
+
+async def test_an_automation_api_that_hangs_holds_up_no_other_call(world: World) -> None:
+    hung = threading.Event()
+
+    class Hanging(Session):
+        def call(self, function: Callable[[Any], Any], *, op_id: str, mutating: bool) -> Any:
+            assert hung.wait(30)
+            return function(None)
+
+    session, automation = Session(), Hanging()
+    both: Any = (session, automation)
+    apart = Calls(*both)
+    waiting = [
+        asyncio.create_task(apart.automation(lambda _: None, op_id="tags", mutating=False))
+        for _ in range(THREADS + 1)
+    ]
+    await asyncio.sleep(0)
+    power_off = apart.soap(lambda _: "off", op_id="test", mutating=True)
+    assert await asyncio.wait_for(power_off, 10) == "off"
+    hung.set()
+    await asyncio.gather(*waiting)
+    await apart.close()
