@@ -10,13 +10,14 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Endpoint:
     """A vCenter's address and how its certificate is judged.
 
     `url` is `https://host[:port]` or just `host[:port]`; `ca_bundle` is PEM text that replaces the system's
     store;
-    `allow_insecure` switches verification off. `ValueError` for an address that is no https address.
+    `allow_insecure` switches verification off. `ValueError` for an address that is no https address. However it is
+    written, the same address is the same endpoint: each has one session.
     """
 
     url: str
@@ -30,6 +31,16 @@ class Endpoint:
             )
         if self.port is None:
             raise ValueError(f"the vCenter address {self.url!r} has no usable port")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Endpoint) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @cached_property
+    def _identity(self) -> tuple[str, str, bool]:
+        return self.base_url, self.ca_bundle or "", self.allow_insecure
 
     @cached_property
     def _parts(self) -> tuple[str, int | None]:
@@ -74,7 +85,7 @@ class Endpoint:
     @property
     def key(self) -> str:
         """A digest of all that makes two endpoints the same connection."""
-        text = "\0".join((self.base_url, self.ca_bundle or "", str(self.allow_insecure)))
+        text = "\0".join(map(str, self._identity))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

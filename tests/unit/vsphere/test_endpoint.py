@@ -66,3 +66,14 @@ def test_a_moref_is_read(text: str) -> None:
 def test_what_is_no_moref_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="managed object reference"):
         morefs.parse(text)
+
+
+def test_one_address_is_one_endpoint_however_it_is_written() -> None:
+    ways = [
+        "https://vc.example.com",
+        "vc.example.com",
+        "https://VC.example.com:443/",
+        "https://vc.example.com/sdk",
+    ]
+    assert len({Endpoint(way) for way in ways}) == 1
+    assert len({Endpoint(ways[0]), Endpoint(ways[0], "pem"), Endpoint(ways[0], allow_insecure=True)}) == 3
