@@ -9,10 +9,12 @@ import pytest
 
 from tests.unit.controllers.fakes import samples
 from tests.unit.controllers.fakes.site import Site
-from tests.unit.controllers.fakes.vcenter import CLUSTER, DC, HOST, fault
+from tests.unit.controllers.fakes.vcenter import CLUSTER, DC, HOST, FakeStorageDrs, fault
+from vsphere_operator.vsphere.clone_spec import CloneRequest
 from vsphere_operator.vsphere.faults import FaultClass
 from vsphere_operator.vsphere.inventory.entities import ComputeCluster, Datastore, StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.placement.storage_drs import NotRecommended, Recommended
 
 POD = MoRef("StoragePod:pod0")
 MEMBERS = tuple(MoRef(f"Datastore:pod0-{number}") for number in range(3))
@@ -111,6 +113,27 @@ async def test_promised_space_is_free_again_when_a_clone_fails(site: Site) -> No
     assert site.is_ready("Machine", name)
     site.clock.advance(60)
     assert sum(site.process.vcenter.reservations.promised(moref) for moref in MEMBERS) == 0
+
+
+async def test_a_machine_that_goes_while_its_place_is_sought_leaves_no_promise(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = FakeStorageDrs.recommend
+
+    async def and_goes(
+        drs: FakeStorageDrs, pod: StoragePod, request: CloneRequest, *, op_id: str
+    ) -> Recommended | NotRecommended:
+        answer = await asking(drs, pod, request, op_id=op_id)
+        site.delete("Machine", "worker-0")
+        return answer
+
+    monkeypatch.setattr(FakeStorageDrs, "recommend", and_goes)
+    _with_pod(site, drs=True)
+    site.world.recommends = MEMBERS[0]
+    await _with_machines(site, 1)
+    assert site.outgoing.names.count("vcenter: recommend") == 1
+    assert not site.exists("Machine", "worker-0")
+    assert site.process.vcenter.reservations.promised(MEMBERS[0]) == 0
 
 
 async def test_a_restart_remembers_what_is_promised(site: Site) -> None:

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.placement.reservations import Reservation, ReservationBook, Reservations
+from vsphere_operator.vsphere.placement.reservations import (
+    LONGEST,
+    Reservation,
+    ReservationBook,
+    Reservations,
+)
 
 X, Y = MoRef("Datastore:x"), MoRef("Datastore:y")
 
@@ -75,6 +80,16 @@ def test_a_lapsing_promise_can_be_renewed_or_dropped(held: Reservations, clock: 
     held.release("dropped")
     clock.now += 2.0
     assert held.promised(X) == 10
+
+
+def test_a_promise_whose_owner_is_gone_does_not_count_for_ever(held: Reservations, clock: Clock) -> None:
+    held.reserve("clones on", X, 10)
+    held.reserve("gone", X, 10)
+    clock.now += LONGEST - 1.0
+    held.reserve("clones on", X, 10)
+    assert held.promised(X) == 20
+    clock.now += 2.0
+    assert (held.promised(X), len(held)) == (10, 1)
 
 
 def test_each_vcenter_has_its_own_and_all_its_users_share_it() -> None:

@@ -216,6 +216,10 @@ class MachineController:
             if not may_have_happened(error.fault):
                 placing.clone_ended(work, well=False)
             raise
+        except Exception:
+            # The Machine changed or went meanwhile. What its status speaks of is promised again at the next look.
+            placing.clone_ended(work, well=False)
+            raise
         return None
 
     def _plan_life(self, seen: Observed, cluster: Cluster) -> steps.Step:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vsphere_operator.vsphere.morefs import MoRef
 
 SETTLE = 30.0
 """Seconds until a finished clone surely shows in a datastore's free space."""
+LONGEST = 6 * 3600.0
+"""Seconds after which a promise lapses that nobody has made again: whoever asked for it is gone. Clones are promised
+anew whenever their Machine is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Reservation:
     size: int
     """Bytes."""
     ends: float | None = None
-    """When it lapses, in the clock's seconds; `None`: not before it is released."""
+    """When it lapses, in the clock's seconds; `None`: a while after it was last made."""
+    made: float = field(default=0.0, compare=False)
 
 
 class Reservations:
@@ -37,7 +41,7 @@ class Reservations:
 
     def reserve(self, key: str, datastore: MoRef, size: int) -> None:
         """Promise `size` bytes to a key. The same key again replaces its promise: nothing adds up."""
-        self._held[key] = Reservation(datastore, size)
+        self._held[key] = Reservation(datastore, size, made=self._clock())
 
     def release(self, key: str, *, after: float = 0.0) -> None:
         """The promise is fulfilled or void. `SETTLE` as `after` keeps counting a clone that ended well until
@@ -53,7 +57,10 @@ class Reservations:
 
     def get(self, key: str) -> Reservation | None:
         held = self._held.get(key)
-        if held is not None and held.ends is not None and held.ends <= self._clock():
+        if held is None:
+            return None
+        ends = held.made + LONGEST if held.ends is None else held.ends
+        if ends <= self._clock():
             del self._held[key]
             return None
         return held
