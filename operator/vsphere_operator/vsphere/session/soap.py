@@ -21,11 +21,18 @@ from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import ConnectFailedError, VSphereError, from_transport, from_vim
 from vsphere_operator.vsphere.metrics import NoMetrics, VCenterMetrics
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.session import naming
+from vsphere_operator.vsphere.session import lazy_objects, naming
 from vsphere_operator.vsphere.session.breaker import Breaker, not_sent
 from vsphere_operator.vsphere.session.gate import LoginGate
 from vsphere_operator.vsphere.session.naming import operation_id
-from vsphere_operator.vsphere.vmomi import SoapStubAdapter, managed_type, vim, vmodl
+from vsphere_operator.vsphere.vmomi import (
+    GzipReader,
+    SoapResponseDeserializer,
+    SoapStubAdapter,
+    managed_type,
+    vim,
+    vmodl,
+)
 
 R = TypeVar("R")
 
@@ -37,6 +44,8 @@ READ_TIMEOUT = 60.0
 GOODBYE_TIMEOUT = 5.0
 """Seconds for each call while a session ends: nothing depends on the answers."""
 PROBE_TIMEOUT = 10.0
+_READ_BYTES = 16 * 1024
+"""Of a compressed answer, inflated at once."""
 _IDLE_SECONDS = 50
 """Idle connections are closed before the proxies of a vCenter do it."""
 
@@ -121,6 +130,56 @@ class _SoapAnswer(http.client.HTTPResponse):
             raise http.client.HTTPException(
                 f"{self.status} and a page of {kind}, which is no answer of a vCenter"
             )
+
+
+class WaitingStub(TimedStub):
+    """For one thread that waits for updates: the answers decode what is asked for, and nothing else."""
+
+    def __init__(self, endpoint: Endpoint, *, user_agent: str, read_timeout: float) -> None:
+        super().__init__(endpoint, user_agent=user_agent, read_timeout=read_timeout, pool_size=1)
+        self._user_agent = user_agent
+        self._decoder = lazy_objects.Decoder(self.version, self)
+
+    def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802, N803
+        if info.wsdlName != "WaitForUpdatesEx":
+            return super().InvokeMethod(mo, info, args, outerStub)
+        request = self.SerializeRequest(mo, info, args)
+        connection = self.GetConnection()
+        try:
+            status, answer = self._exchange(connection, request, info)
+        except BaseException:
+            connection.close()
+            self.DropConnections()
+            raise
+        self.ReturnConnection(connection)
+        if status != http.client.OK:
+            raise answer
+        return None if answer is None else self._decoder.decode(answer, info.result)
+
+    def _exchange(self, connection: Any, request: Any, info: Any) -> tuple[int, Any]:
+        """The status, and what was returned, unparsed, or the fault."""
+        headers = {
+            "Cookie": self.cookie,
+            "SOAPAction": self.versionId,
+            "Content-Type": "text/xml; charset=UTF-8",
+            "User-Agent": self._user_agent,
+            "Accept-Encoding": "gzip",
+        }
+        connection.request("POST", self.path, request, headers)
+        response = connection.getresponse()
+        compressed = response.getheader("Content-Encoding", "identity").lower() == "gzip"
+        body = GzipReader(response, readChunkSize=_READ_BYTES) if compressed else response
+        ok = response.status == http.client.OK
+        answer = lazy_objects.read(body, info.wsdlName) if ok else self._fault(response, body)
+        response.read()
+        return response.status, answer
+
+    def _fault(self, response: Any, body: Any) -> Exception:
+        if response.status == http.client.INTERNAL_SERVER_ERROR:
+            fault = SoapResponseDeserializer(self).Deserialize(body, object)
+            if isinstance(fault, Exception):
+                return fault
+        raise http.client.HTTPException(f"{response.status} {response.reason}")
 
 
 def _was_dropped(connection: Any) -> bool:
@@ -239,10 +298,10 @@ class SoapSession:
             self.endpoint, user_agent=self._user_agent, read_timeout=read_timeout, pool_size=pool_size
         )
 
-    def waiting_stub(self, read_timeout: float) -> TimedStub:
+    def waiting_stub(self, read_timeout: float) -> WaitingStub:
         """A stub on this session with a connection and a read limit of its own, for one waiting thread."""
         self.open()
-        stub = self._new_stub(read_timeout, 1)
+        stub = WaitingStub(self.endpoint, user_agent=self._user_agent, read_timeout=read_timeout)
         stub.cookie = self.cookie
         return stub
 
