@@ -301,6 +301,21 @@ def test_prefixes_comments_entities_and_cdata_change_nothing() -> None:
     assert (disk.key, disk.backing.fileName, disk.capacityInKB) == (2000, "[ds] a&b<c>", 7)
 
 
+def test_a_list_may_come_as_one_array() -> None:
+    answer = raw(
+        '<val xsi:type="VirtualIDEController"><key>200</key>'
+        '<device xsi:type="ArrayOfInt"><int>3000</int><int>3001</int></device><busNumber>0</busNumber></val>'
+    )
+    assert_same(eager(answer), lazy(answer))
+    assert value(lazy(answer)).device == [3000, 3001]
+
+
+def test_the_name_of_a_type_stands_for_it_whatever_it_is_said_to_be() -> None:
+    answer = raw('<val xsi:type="PropertySpec"><type xsi:type="xsd:string">VirtualMachine</type></val>')
+    assert_same(eager(answer), lazy(answer))
+    assert value(lazy(answer)).type is vim.VirtualMachine
+
+
 # What pyVmomi would fail on
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import zlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -59,7 +60,7 @@ def read(source: Readable, method: str) -> Element | None:
             parser.feed(piece)
             piece = source.read(_PIECE)
         root = parser.close()
-    except ParseError as error:
+    except (ParseError, zlib.error) as error:
         raise UnexpectedAnswerError(str(error)) from None
     response = root.find(f"{_BODY}/{_VIM}{method}Response")
     if response is None:
@@ -75,6 +76,7 @@ class Decoder:
         self._stub = stub
         self._decoders: dict[tuple[Any, str | None], _Decode] = {}
         self._managed: dict[str, Any] = {}
+        self._faults: dict[Any, _Decode] = {}
 
     def decode(self, element: Element, declared: Any) -> Any:
         """The value of an element in a place of this type, which its `xsi:type` may narrow, as pyVmomi has it.
@@ -160,7 +162,8 @@ class Decoder:
             kind = self._type(kind, inner.get(_XSI_TYPE))
         fault = kind()
         if inner is not None:
-            source = self._lazy(kind)(inner)
+            lazy = self._faults.get(kind) or self._faults.setdefault(kind, self._lazy(kind))
+            source = lazy(inner)
             for info in kind._GetPropertyList():
                 fault.__dict__[info.name] = getattr(source, info.name)
         fault.__dict__["msg"] = None if message is None else message.text or ""
