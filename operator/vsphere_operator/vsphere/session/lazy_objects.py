@@ -1,7 +1,7 @@
 """Answers as objects of pyVmomi's own types that decode a property when somebody asks for it.
 
 The XML is read by the standard library's parser in C. pyVmomi runs Python code for each element instead, and a
-VM's devices are some three hundred elements of which few are ever looked at.
+VM's devices are more than a hundred elements, of which few are ever looked at.
 """
 
 from __future__ import annotations
