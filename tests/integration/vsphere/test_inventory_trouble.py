@@ -206,3 +206,18 @@ async def test_a_vcenter_that_lets_nobody_read_is_not_asked_in_a_loop(
     assert state.fault.reason == "InventoryUnreadable"
     assert len(double.calls(method=fault["method"])) <= 4
     assert logins(double) <= 4
+
+
+async def test_a_watch_that_could_not_be_set_up_leaves_nothing_behind(
+    pool: VCenters, endpoint: Endpoint, credentials: Credentials, double: Double
+) -> None:
+    double.control("/faults", {"method": "CreateFilter", "fault": "NoPermission", "count": 2})
+    vcenter = pool.get(endpoint, credentials)
+    await becomes(lambda: vcenter.ready)
+
+    def of(*methods: str) -> int:
+        return sum(len(double.calls(method=method)) for method in methods)
+
+    assert of("CreatePropertyCollector") == 3
+    assert of("DestroyPropertyCollector") == 2
+    assert of("DestroyView") == 2 * of("CreateContainerView", "CreateListView") // 3

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
-from vsphere_operator.vsphere.faults import FaultClass, VSphereError, from_transport, from_vim
+from vsphere_operator.vsphere.faults import (
+    REJECTED_LOGIN_PAUSE,
+    FaultClass,
+    VSphereError,
+    from_transport,
+    from_vim,
+)
 from vsphere_operator.vsphere.session.gate import LoginGate
 from vsphere_operator.vsphere.vmomi import vim
 
@@ -58,3 +64,15 @@ def test_a_vcenter_that_did_not_answer_is_tried_again() -> None:
         with pytest.raises(VSphereError):
             gate.attempt(VC, USER, vcenter.login)
     assert vcenter.logins == 2
+
+
+def test_refusals_of_the_past_take_no_room() -> None:
+    now = [0.0]
+    gate = LoginGate(lambda: now[0])
+    for password in ("old", "older"):
+        with pytest.raises(VSphereError):
+            gate.attempt(VC, Credentials("u", password), VCenter(refused()).login)
+    assert len(gate._doors) == 2
+    now[0] += REJECTED_LOGIN_PAUSE + 1
+    gate.attempt(VC, Credentials("u", "new"), VCenter().login)
+    assert not gate._doors

@@ -78,3 +78,11 @@ def test_what_left_the_category_is_forgotten() -> None:
     assert names.get("id-a") is None
     assert names.candidate("a") is None
     assert names.get("id-b") == a_tag("b")
+
+
+def test_names_that_were_missed_long_ago_take_no_room() -> None:
+    names = Names[Tag]()
+    for n in range(10):
+        names.missed(f"gone-{n}", now=0.0)
+    names.missed("gone", now=NEGATIVE_SECONDS + 1)
+    assert list(names._absent_until) == ["gone"]

@@ -39,19 +39,39 @@ class Collector:
 
 def set_up(session: SoapSession, content: Any, scope: Scope, *, read_timeout: float) -> Collector:
     """Make everything on the server; with a scope after a look at the datacenters, in one call more."""
+    generation = session.generation
     stub = session.waiting_stub(read_timeout)
+    made: list[Any] = []
+    try:
+        return _set_up(session, content, scope, stub, generation, made)
+    except vim.fault.NotAuthenticated:
+        raise
+    except vmodl.MethodFault:
+        # The session lives, and would keep what was made for each of many tries.
+        _destroy(made)
+        raise
+
+
+def _set_up(
+    session: SoapSession, content: Any, scope: Scope, stub: TimedStub, generation: int, made: list[Any]
+) -> Collector:
+    """`made` gets what exists on the server, also when this fails."""
+
+    def keep(thing: Any) -> Any:
+        made.append(thing)
+        return thing
+
     views = vim.view.ViewManager(content.viewManager._moId, stub)
     shared = vmodl.query.PropertyCollector(content.propertyCollector._moId, stub)
-    generation = session.generation
     datacenters = None if scope is None else _selected(shared, content.rootFolder, scope)
-    collector = shared.CreatePropertyCollector()
+    collector = keep(shared.CreatePropertyCollector())
     roots = (
         [content.rootFolder]
         if datacenters is None
         else [session.object(m, stub) for m in sorted(datacenters)]
     )
-    containers = [views.CreateContainerView(root, filters.view_types(), True) for root in roots]
-    tasks, narrow = views.CreateListView(), views.CreateListView()
+    containers = [keep(views.CreateContainerView(root, filters.view_types(), True)) for root in roots]
+    tasks, narrow = keep(views.CreateListView()), keep(views.CreateListView())
     top = filters.root_filter if datacenters is None else filters.map_filter
     roles = {}
     for role, spec in (
@@ -81,8 +101,16 @@ def _selected(shared: Any, root_folder: Any, scope: Scope) -> frozenset[MoRef] |
 def give_back(old: Collector, session: SoapSession) -> None:
     """Free what an interrupted watch left in a session that still lives, and its connection. Never raises."""
     if old.generation == session.generation:
-        with contextlib.suppress(vmodl.MethodFault, *TRANSPORT_ERRORS):
-            old.collector.DestroyPropertyCollector()
-            for view in (*old.containers, old.tasks, old.narrow):
-                view.DestroyView()
+        _destroy([old.collector, *old.containers, old.tasks, old.narrow])
     old.stub.DropConnections()
+
+
+def _destroy(things: list[Any]) -> None:
+    """A collector with its filters, and views. Never raises; a connection that fails is not tried again."""
+    with contextlib.suppress(*TRANSPORT_ERRORS):
+        for thing in things:
+            with contextlib.suppress(vmodl.MethodFault):
+                if isinstance(thing, vmodl.query.PropertyCollector):
+                    thing.DestroyPropertyCollector()
+                else:
+                    thing.DestroyView()

@@ -52,8 +52,14 @@ class LoginGate:
         finally:
             with self._lock:
                 door.users -= 1
-                if door.fault is None and not door.users:
-                    del self._doors[key]
+                self._forget_open_doors()
+
+    def _forget_open_doors(self) -> None:
+        """A password that was refused once and replaced is never asked about again."""
+        now = self._clock()
+        for key, door in list(self._doors.items()):
+            if not door.users and (door.fault is None or door.closed_until <= now):
+                del self._doors[key]
 
     def _through(self, door: _Door, endpoint: Endpoint, login: Callable[[], R], api: str) -> R:
         wait = door.closed_until - self._clock()

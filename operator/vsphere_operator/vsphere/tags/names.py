@@ -48,6 +48,7 @@ class Names(Generic[N]):
         return self._absent_until.get(name, now) > now
 
     def missed(self, name: str, now: float) -> None:
+        self._absent_until = {n: until for n, until in self._absent_until.items() if until > now}
         self._absent_until[name] = now + NEGATIVE_SECONDS
 
     def expect(self, name: str) -> None:
