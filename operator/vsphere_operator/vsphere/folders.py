@@ -62,5 +62,5 @@ class Folders:
 
     async def _task(self, start: Callable[[], Any], op_id: str) -> TaskRef:
         task = await self._calls.soap(lambda _: morefs.of(start()), op_id=op_id, mutating=True)
-        self._tasks.follow(task)
+        self._tasks.begun(task)
         return task

@@ -196,6 +196,12 @@ class Tasks:
         else:
             self._later(GRACE_SECONDS, lambda: self._ask_for(ref))
 
+    def begun(self, ref: TaskRef) -> None:
+        """Follow a task that was started just now. What is known of its number is of one before a restore."""
+        if isinstance(self.state(ref), Succeeded | Failed | Forgotten):
+            self.unfollow(ref)
+        self.follow(ref)
+
     def _make_room(self) -> None:
         """Nobody has to unfollow: the oldest ends go when there are very many."""
         if len(self._followed) < _MOST_FOLLOWED:

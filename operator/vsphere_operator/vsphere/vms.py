@@ -194,5 +194,5 @@ class VirtualMachines:
 
     async def _task(self, start: Callable[[Any], Any], op_id: str) -> TaskRef:
         task = await self._calls.soap(lambda content: morefs.of(start(content)), op_id=op_id, mutating=True)
-        self._tasks.follow(task)
+        self._tasks.begun(task)
         return task

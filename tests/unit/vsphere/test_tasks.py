@@ -244,3 +244,16 @@ def test_a_question_that_did_not_reach_vcenter_is_put_again(world: World) -> Non
     world.tasks.not_asked(A)
     world.wait()
     assert world.asked == [A, A]
+
+
+def test_a_task_that_is_begun_has_nothing_of_one_of_the_same_number_before_a_restore(world: World) -> None:
+    world.tasks.begun(A)
+    world.recent(TaskInfo(A, "VirtualMachine.clone", VM, "success", STARTED, result=VM))
+    assert world.tasks.state(A) == Succeeded(VM)
+    world.tasks.restart()
+    world.tasks.begun(A)
+    assert world.tasks.state(A) is None
+    world.recent(TaskInfo(A, "VirtualMachine.clone", VM, "running", STARTED + timedelta(days=1)))
+    assert world.tasks.state(A) == Running()
+    world.tasks.begun(A)
+    assert world.tasks.state(A) == Running()

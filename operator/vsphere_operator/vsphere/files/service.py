@@ -160,7 +160,7 @@ class Files:
             return morefs.of(browser.SearchDatastore_Task(datastorePath=directory, searchSpec=spec))
 
         ref = await self._calls.soap(start, op_id=op_id, mutating=False)
-        self._tasks.follow(ref)
+        self._tasks.begun(ref)
         return ref
 
     async def delete(self, datastore_path: str, datacenter: MoRef, *, op_id: str) -> TaskRef:
@@ -175,7 +175,7 @@ class Files:
             return morefs.of(task)
 
         ref = await self._calls.soap(start, op_id=op_id, mutating=True)
-        self._tasks.follow(ref)
+        self._tasks.begun(ref)
         return ref
 
     async def _request(

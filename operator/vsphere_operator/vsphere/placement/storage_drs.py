@@ -137,7 +137,7 @@ class StorageDrs:
             if error.fault.kind == "InvalidArgument":  # the key is all that the call has
                 raise VSphereError(_STALE_FAULT) from error
             raise
-        self._tasks.follow(task)
+        self._tasks.begun(task)
         return task
 
     async def cancel(self, keys: Iterable[str], *, op_id: str) -> None:
