@@ -463,3 +463,18 @@ async def test_every_call_is_counted_with_its_outcome(endpoint: Endpoint, creden
         ("127.0.0.1", "automation", "ok"),
         ("127.0.0.1", "files", "FileNotFound"),
     ]
+
+
+async def test_a_new_login_that_hangs_does_not_hold_up_the_end(
+    endpoint: Endpoint, credentials: Credentials, double: Double, outsider: Any
+) -> None:
+    pool = VCenters(on_change=lambda _, __: None, user_agent="vsphere-operator/test")
+    vcenter = pool.get(endpoint, credentials)
+    await becomes(lambda: vcenter.ready)
+    double.control("/latency", {"ms": 0, "methods": {"Login": 40_000}})
+    manager = outsider.content.sessionManager
+    manager.TerminateSession([s.key for s in manager.sessionList if s.userName != OUTSIDER[0]])
+    await becomes(lambda: len(double.calls(method="Login", user=double.username)) == 2, seconds=40)
+    began = asyncio.get_running_loop().time()
+    await pool.close()
+    assert asyncio.get_running_loop().time() - began < 20

@@ -216,10 +216,13 @@ class Watch:
 
     def _relogin(self) -> Fault | None:
         """The session is gone: one login, and on with a full read."""
-        generation = self._current.generation if self._current is not None else self._session.generation
+        with self._lock:
+            lost, self._current = self._current, None
+        if lost is not None:
+            lost.stub.DropConnections()
         self._rescoped = False
         try:
-            self._session.renew(generation)
+            self._session.renew(lost.generation if lost is not None else self._session.generation)
         except VSphereError as error:
             return error.fault
         return None
