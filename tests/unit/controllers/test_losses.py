@@ -7,6 +7,7 @@ from tests.unit.controllers.fakes.site import Site
 from tests.unit.controllers.fakes.vcenter import Vm
 from vsphere_operator.api.names import ACCEPT_LOSSES_ANNOTATION
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import VmMark
 
 COUNT = 12
 
@@ -108,3 +109,25 @@ async def test_deleting_all_on_purpose_raises_no_doubt(site: Site) -> None:
     await site.run()
     assert not any(site.exists("Machine", name) for name in names)
     assert site.is_ready("Seed", "europe", "")
+
+
+async def test_a_folder_whose_vms_are_out_of_sight_is_not_taken_for_empty(site: Site) -> None:
+    await site.with_cluster()
+    folder = site.world.folder("team-shop-shop")
+    uuids = [f"8d6fbb3c-0d0f-5f0e-9c1c-{n:012d}" for n in range(9)]
+    made = [
+        site.world.add_vm(
+            f"left-{n}",
+            folder,
+            instance_uuid=uuid,
+            extra_config=VmMark("i", "c", f"m{n}", "n", uuid).as_extra_config(),
+        )
+        for n, uuid in enumerate(uuids)
+    ]
+    site.world.hidden |= {vm.moref for vm in made}
+    site.world.publish()
+    assert site.process.vcenter.inventory.doubt is not None
+    site.delete("Cluster", "shop")
+    await site.run()
+    assert site.reason("Cluster", "shop", "FolderReady") == "FolderUnknown"
+    assert folder in site.world.entities

@@ -162,7 +162,9 @@ async def _untag(work: Work, record: FolderStatus | None) -> bool:
 async def _destroy(work: Work, moref: MoRef) -> Problem | None:
     """Only when a fresh look shows it empty: vCenter would destroy whatever is inside."""
     folders = work.there.vcenter.folders
-    answer = await folders.child_entities_fresh(moref, op_id=work.op_id)
+    # VMs that are out of sight may lie in it all the same: a fresh look would not show them either.
+    hidden = work.there.vcenter.inventory.missing_in(moref)
+    answer = hidden or await folders.child_entities_fresh(moref, op_id=work.op_id)
     match answer:
         case Absent():
             await work.strike(folder.RENAME, folder=None)
