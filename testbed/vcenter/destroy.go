@@ -1,11 +1,13 @@
 package main
 
 import (
+	"log"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -54,15 +56,34 @@ func (vc *vCenter) removeVM(ctx *simulator.Context, vm *simulator.VirtualMachine
 	vmx.Path = path.Dir(vmx.Path)
 	directory, found := vc.file(vmx)
 	putBack := func() {}
-	ctx.WithLock(vm, func() { disks = diskFiles(vm.Config.Hardware.Device) })
+	ctx.WithLock(vm, func() {
+		disks = diskFiles(vm.Config.Hardware.Device)
+		vm.Config.Files.LogDirectory = vmx.String() // what the simulator removes
+	})
 	if found {
 		putBack = putAside(directory, disks)
 	}
 	own := detached(ctx)
 	_, fault := vc.await(vm.DestroyTask(own, &types.Destroy_Task{This: vm.Self}).(*methods.Destroy_TaskBody).Res.Returnval)
+	if found && fault == nil {
+		awaitRemoval(directory)
+	}
 	putBack()
 	return fault
 }
+
+// awaitRemoval waits until a directory is gone. The simulator removes a VM's in a task of its own, which it does not
+// wait for: what is put back too early would go, too.
+func awaitRemoval(directory string) {
+	for end := time.Now().Add(removalLimit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(directory); os.IsNotExist(err) {
+			return
+		}
+	}
+	log.Printf("%s is still there", directory)
+}
+
+const removalLimit = 30 * time.Second
 
 // ownFiles are the kinds of files that vCenter removes with a VM. Disks go with their devices: one that was detached
 // before stays.
