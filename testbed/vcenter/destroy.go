@@ -69,6 +69,9 @@ func (vc *vCenter) removeVM(ctx *simulator.Context, vm *simulator.VirtualMachine
 		awaitRemoval(directory)
 	}
 	putBack()
+	if fault == nil {
+		vc.forgetInPods(vm.Self)
+	}
 	return fault
 }
 

@@ -23,6 +23,8 @@ var descriptions = map[string]string{
 	"PowerOnVM_Task":           "VirtualMachine.powerOn",
 	"ReconfigVM_Task":          "VirtualMachine.reconfigure",
 	"RelocateVM_Task":          "VirtualMachine.relocate",
+
+	"ConfigureStorageDrsForPod_Task": "StorageResourceManager.configureStorageDrsForPod",
 }
 
 func descriptionOf(c call, about mo.Entity) string {

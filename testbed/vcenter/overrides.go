@@ -59,6 +59,7 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"RecommendDatastores":                overrideStorageDRS,
 	"ApplyStorageDrsRecommendation_Task": overrideStorageDRS,
 	"CancelStorageDrsRecommendation":     overrideStorageDRS,
+	"ConfigureStorageDrsForPod_Task":     overrideStorageDRS,
 }
 
 var overrideCount atomic.Int64

@@ -105,7 +105,7 @@ func (vc *vCenter) changePod(change podChange) error {
 	if err := vc.recommendations.configure(pod.Self, change); err != nil {
 		return err
 	}
-	const config = "podStorageDrsEntry.storageDrsConfig.podConfig."
+	const config = podConfigPath + "podConfig."
 	var changes []types.PropertyChange
 	if change.Enabled != nil {
 		changes = append(changes, types.PropertyChange{Name: config + "enabled", Val: *change.Enabled})

@@ -27,6 +27,8 @@ func (vc *vCenter) needsOf(user string, method *simulator.Method) []need {
 		return vc.cloneNeeds(body)
 	case *types.ApplyStorageDrsRecommendation_Task:
 		return vc.applyNeeds(body.Key)
+	case *types.ConfigureStorageDrsForPod_Task:
+		return []need{{body.Pod, "StoragePod.Config"}}
 	case *types.ReconfigVM_Task:
 		return vc.configNeeds(this, &body.Spec)
 	case *types.CreateVM_Task:

@@ -125,6 +125,9 @@ func (vc *vCenter) recommend(pod *simulator.StoragePod, spec *types.StoragePlace
 	if !enabled {
 		return types.StoragePlacementResult{}
 	}
+	if excludesItself(spec, pod.Self) {
+		return types.StoragePlacementResult{DrsFault: drsFault(spec.Vm, new(types.StorageDrsDisabledOnVm))}
+	}
 	needed := vc.neededSpace(spec)
 	ranked, fault := vc.rank(pod, spec, needed)
 	if fault != nil {

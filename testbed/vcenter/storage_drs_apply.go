@@ -37,6 +37,7 @@ func (m *storageDRS) ApplyStorageDrsRecommendationTask(
 			if fault != nil {
 				return nil, fault
 			}
+			m.vc.keepInitialConfig(one, vm)
 			result.Vm = &vm
 		}
 		return result, nil
