@@ -11,7 +11,7 @@ from vsphere_operator.controllers.lifecycle import controller_of, identity, labe
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.identity import instance_uuid
-from vsphere_operator.vsphere.inventory.entities import Change, Datastore, Folder, Host, VmEntity
+from vsphere_operator.vsphere.inventory.entities import Change, Datastore, Folder, Host, StoragePod, VmEntity
 
 RECONCILED = ("Seed", "Cluster", "MachineDeployment", "MachineSet", "Machine")
 
@@ -74,6 +74,10 @@ class Wakeups:
             keys |= self._find(
                 "Cluster", indexes.TASK if change.kind == "task" else indexes.FOLDER, change.moref
             )
+        if isinstance(change.old, StoragePod) and isinstance(change.new, StoragePod):
+            before, after = change.old.vm_automation, change.new.vm_automation
+            for vm in {moref for moref, _ in before.items() ^ after.items()}:
+                keys |= self._find("Machine", indexes.VM, vm)
         for entity in (change.old, change.new):
             if isinstance(entity, VmEntity) and entity.instance_uuid:
                 keys |= self._find("Machine", indexes.INSTANCE_UUID, entity.instance_uuid.lower())
@@ -183,6 +187,8 @@ def _may_be_named(change: Change) -> bool:
         return _as_named(old) != _as_named(new)
     if isinstance(old, Datastore) and isinstance(new, Datastore):
         return replace(old, free_space=0, capacity=0) != replace(new, free_space=0, capacity=0)
+    if isinstance(old, StoragePod) and isinstance(new, StoragePod):
+        return replace(old, vm_automation={}) != replace(new, vm_automation={})
     if isinstance(old, Host) and isinstance(new, Host):
         return False  # what its hosts reach shows on the compute cluster
     return old != new

@@ -10,6 +10,7 @@ from vsphere_operator.api.names import CLUSTER_NAME_LABEL
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
 from vsphere_operator.controllers import status as status_writing
+from vsphere_operator.controllers.conditions import Condition
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import may_have_happened, problem_of
 from vsphere_operator.controllers.lifecycle import adopt, identity
@@ -23,12 +24,15 @@ from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.clone_spec import CloneRequest
 from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError
 from vsphere_operator.vsphere.identity import instance_uuid
-from vsphere_operator.vsphere.inventory.entities import Datacenter, Datastore, VmEntity
+from vsphere_operator.vsphere.inventory.entities import Datacenter, Datastore, StoragePod, VmEntity
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import VmMark
 from vsphere_operator.vsphere.placement.choice import Placed
 from vsphere_operator.vsphere.placement.datastores import needed_bytes
 from vsphere_operator.vsphere.vm_details import VmDetails
+
+POD = "storagePod"
+"""The datastore cluster, in the details of an operation."""
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Work:
     folder: MoRef | None = None
     vm: VmEntity | None = None
     prepared: Prepared | None = field(default=None, repr=False)
+    concerns: Sequence[Condition] = ()
+    """What else the status tells, whatever becomes of the VM."""
 
     @property
     def machine(self) -> Machine:
@@ -82,7 +88,13 @@ class Actions:
         """Write the status if it differs."""
         deleting = "deletionTimestamp" in work.obj["metadata"]
         text = machine_status.compose(
-            work.obj, new, vm=work.vm, end=end, deleting=deleting, at=status_writing.now()
+            work.obj,
+            new,
+            vm=work.vm,
+            end=end,
+            deleting=deleting,
+            at=status_writing.now(),
+            concerns=work.concerns,
         )
         work.obj = await status_writing.write(self._objects, work.obj, text, guarded=guarded)
 
@@ -151,6 +163,16 @@ class Actions:
 
         await self._run(
             work, operations.DELIVER_ISO, target=path, call=put, base=status.model_copy(update={"vm": seen})
+        )
+
+    async def switch_storage_drs_off(self, work: Work, details: VmDetails, pod: StoragePod) -> None:
+        storage_drs = work.access.vcenter.storage_drs
+        await self._run(
+            work,
+            operations.SWITCH_STORAGE_DRS_OFF,
+            target=details.moref,
+            details={POD: pod.moref},
+            call=lambda: storage_drs.switch_off(pod, details.moref, op_id=work.op_id),
         )
 
     async def power_on(self, work: Work, details: VmDetails) -> None:

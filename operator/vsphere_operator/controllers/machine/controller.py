@@ -24,9 +24,16 @@ from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
 from vsphere_operator.controllers.machine.endings import Endings
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
-from vsphere_operator.controllers.machine.operations import CLONE, DELETE_ISO, DESTROY, POWER_ON
+from vsphere_operator.controllers.machine.operations import (
+    CLONE,
+    DELETE_ISO,
+    DESTROY,
+    POWER_ON,
+    SWITCH_STORAGE_DRS_OFF,
+)
 from vsphere_operator.controllers.machine.placing import Placing
 from vsphere_operator.controllers.machine.prepare import Preparation
+from vsphere_operator.controllers.machine.storage_drs import StorageDrsGuard
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.machine.turns import Turns
 from vsphere_operator.controllers.ports import Events, Object, Objects
@@ -77,6 +84,7 @@ class MachineController:
         self._losses = losses
         self._turns = Turns(admissions, objects)
         self._placing = Placing(self._turns)
+        self._storage_drs = StorageDrsGuard(clock)
         self._succeeded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -161,7 +169,7 @@ class MachineController:
         work.vm = seen.vm
         self._turns.carry_on(key, seen.machine, work.access)
         placing.promise_again(work)
-        return self._with_ownership(work, seen)
+        return self._storage_drs.look(work, self._with_ownership(work, seen))
 
     async def _look(self, work: Work, cluster: Cluster, looks: gather.Looks, step: steps.Step) -> bool:
         """Steps that change nothing; False for all others."""
@@ -203,6 +211,9 @@ class MachineController:
                 return placing.waiting()
             return await self._carry_out(key, work, step, inputs)
         except VSphereError as error:
+            if isinstance(step, steps.SwitchStorageDrsOff):
+                self._storage_drs.refuse(work, step.pod.moref, step.details.moref, error.fault)
+                return None
             return self._set_back(key, work, step, error, inputs)
 
     async def _clone(self, key: Key, work: Work) -> machine_status.End | None:
@@ -253,6 +264,15 @@ class MachineController:
         """Do it. Returns how the look ends when nothing more can be done now."""
         act = self._actions
         match step:
+            case steps.OperationDone(operation=operation) if operation.type == SWITCH_STORAGE_DRS_OFF:
+                await act.strike(work, step)
+                if step.succeeded:
+                    self._storage_drs.done(work, operation)
+            case steps.OperationFailed(operation=operation, fault=fault) if (
+                operation.type == SWITCH_STORAGE_DRS_OFF
+            ):
+                await act.strike_failed(work)
+                self._storage_drs.refuse_operation(work, operation, fault)
             case steps.OperationDone(operation=operation):
                 await act.strike(work, step)
                 if operation.type == CLONE:
@@ -285,6 +305,8 @@ class MachineController:
                 await act.attach_tags(work, details)
             case steps.DeliverIso(details=details):
                 await act.deliver_iso(work, details)
+            case steps.SwitchStorageDrsOff(details=details, pod=pod):
+                await act.switch_storage_drs_off(work, details, pod)
             case steps.PowerOn(details=details):
                 await act.power_on(work, details)
             case steps.PowerOff(details=details):

@@ -85,7 +85,7 @@ def kept_conditions(machine: Machine) -> list[Condition]:
     return [
         Condition(c.type, c.status.value, c.reason, c.message)
         for c in machine.status.conditions
-        if c.type in machine_status.MILESTONES
+        if c.type in (*machine_status.MILESTONES, machine_status.STORAGE_DRS_OFF)
     ]
 
 

@@ -49,7 +49,8 @@ class Observed:
     ``vm`` is the inventory's copy of our VM. ``namesakes`` are other VMs of the Machine's name in the folder,
     ``clone_running`` says that a clone of which we do not know the end may be ours. ``inventory_at`` is when the watch
     last answered. ``folder`` is the Cluster's, if it has one; ``folder_unseen`` what a fresh look into it shows and the
-    inventory does not. ``absence`` is the proof that the VM is gone, or where it is.
+    inventory does not. ``absence`` is the proof that the VM is gone, or where it is. ``moved_by`` is a datastore
+    cluster whose Storage DRS may move the VM's disks by itself and has not refused lately to be kept from it.
     """
 
     machine: Machine
@@ -67,6 +68,7 @@ class Observed:
     prepared: Prepared | Problem | None = None
     details: Answer[VmDetails] | None = None
     ownership: Proof | NotOurs | None = None
+    moved_by: StoragePod | None = None
 
     @property
     def recorded(self) -> MoRef | None:

@@ -20,6 +20,7 @@ from vsphere_operator.vsphere.tasks import Failed, Forgotten, Running, Succeeded
 
 CLONE = "CloneVM"
 DELIVER_ISO = "DeliverISO"
+SWITCH_STORAGE_DRS_OFF = "SwitchStorageDrsOff"
 POWER_ON = "PowerOn"
 POWER_OFF = "PowerOff"
 DETACH_DISKS = "DetachDisks"
@@ -29,6 +30,10 @@ DESTROY = "Destroy"
 _DOING = {
     CLONE: ("Cloning", "The VM is being cloned."),
     DELIVER_ISO: ("DeliveringBootstrapData", "The bootstrap ISO is being put into the VM's CD-ROM drive."),
+    SWITCH_STORAGE_DRS_OFF: (
+        "SwitchingStorageDrsOff",
+        "Storage DRS is told not to move the VM's disks by itself.",
+    ),
     POWER_ON: ("PoweringOn", "The VM is being powered on."),
     POWER_OFF: ("PoweringOff", "The VM is being powered off."),
     DETACH_DISKS: ("DetachingDisks", "Disks that are not the VM's own are being detached."),

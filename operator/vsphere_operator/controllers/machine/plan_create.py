@@ -24,6 +24,7 @@ from vsphere_operator.controllers.machine.steps import (
     SetProviderId,
     Settle,
     Step,
+    SwitchStorageDrsOff,
     Wait,
 )
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
@@ -147,12 +148,17 @@ def _boot(seen: Observed, details: VmDetails, prepared: Prepared) -> Step:
     match prepared.delivery:
         case IsoDelivery():
             vm = seen.machine.status.vm
-            return PowerOn(details) if vm and has_iso(details, vm.iso_path) else DeliverIso(details)
+            return _start(seen, details) if vm and has_iso(details, vm.iso_path) else DeliverIso(details)
         case GuestInfoDelivery(extra_config=wanted):
             if all(details.extra_config.get(k) == v for k, v in wanted.items()):
-                return PowerOn(details)
+                return _start(seen, details)
             words = "the VM does not carry its bootstrap data; delete the Machine, so that a new one is made"
             return Block(Problem("BootstrapReady", "BootstrapDataMissing", words))
+
+
+def _start(seen: Observed, details: VmDetails) -> Step:
+    """Before a VM runs, and CSI can give it volumes, Storage DRS no longer moves its disks."""
+    return SwitchStorageDrsOff(details, seen.moved_by) if seen.moved_by is not None else PowerOn(details)
 
 
 def has_iso(details: VmDetails, path: str | None) -> bool:
@@ -168,11 +174,25 @@ def _running(seen: Observed, vm: VmEntity) -> Step:
     if wanted is not None and known != wanted:
         words = f"the VM's BIOS UUID says {wanted}, but spec.providerID is {known}; nothing is changed"
         return Block(Problem("ProviderIDReady", "ProviderIDMismatch", words))
+    kept_still = _keep_still(seen, vm)
+    if kept_still is not None:
+        return kept_still
     if not routable(vm.addresses):
         return Wait(
             "WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it."
         )
     return Settle()
+
+
+def _keep_still(seen: Observed, vm: VmEntity) -> Step | None:
+    """A running VM that was moved onto a datastore cluster, or whose datastore cluster moves disks since lately."""
+    if seen.moved_by is None:
+        return None
+    if seen.details is None:
+        return Inspect(vm.moref)
+    if isinstance(seen.details, Present) and not isinstance(seen.ownership, NotOurs):
+        return SwitchStorageDrsOff(seen.details.value, seen.moved_by)
+    return None
 
 
 def provider_id(vm: VmEntity) -> str | None:

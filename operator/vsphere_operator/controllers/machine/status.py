@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.machine.addresses import typed
-from vsphere_operator.controllers.machine.operations import doing
+from vsphere_operator.controllers.machine.operations import SWITCH_STORAGE_DRS_OFF, doing
 from vsphere_operator.controllers.machine.plan_create import TAGS_ATTACHED, VM_CLONED
 from vsphere_operator.controllers.machine.steps import Block, Fail, Settle, Wait
 from vsphere_operator.controllers.ports import Object
@@ -33,13 +33,15 @@ def compose(
     end: End | None,
     deleting: bool,
     at: datetime,
+    concerns: Sequence[Condition] = (),
 ) -> Object:
     """The status to write. ``end`` is how the look ended; None while steps go on."""
     spec: Mapping[str, Any] = obj["spec"]
     wanted = [
-        *_summary(new, end, deleting=deleting),
+        *(_still_ready(new, vm, end, deleting=deleting) or _summary(new, end, deleting=deleting)),
         *_milestones(new, vm),
         *([end.problem.as_condition()] if isinstance(end, Block) and _adds(end.problem) else []),
+        *concerns,
         *unsupported.told_of_machine(spec),
     ]
     fields = {k: v for k, v in new.to_json().items() if v not in ([], {}) and k not in _COMPOSED}
@@ -49,6 +51,7 @@ def compose(
 
 _COMPOSED = ("conditions", "observedGeneration", "phase")
 MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
+STORAGE_DRS_OFF = "StorageDrsOff"
 
 
 def observed(
@@ -84,6 +87,19 @@ def with_tags_attached(before: MachineStatus) -> MachineStatus:
     )
     kept = [c for c in before.conditions if c.type != TAGS_ATTACHED]
     return before.model_copy(update={"conditions": [*kept, done]})
+
+
+def _still_ready(
+    new: MachineStatus, vm: VmEntity | None, end: End | None, *, deleting: bool
+) -> list[Condition]:
+    """A worker that runs stays Ready while something is set right at it that it does not notice."""
+    aside = new.operation is not None and new.operation.type == SWITCH_STORAGE_DRS_OFF
+    underway = end is None or (aside and isinstance(end, Wait))
+    on = vm is not None and vm.power_state == "poweredOn"
+    if deleting or not on or not underway or (new.operation is not None and not aside):
+        return []
+    before = next((c for c in new.conditions if c.type == conditions.READY and c.status == "True"), None)
+    return conditions.ready(before.reason, before.message) if before is not None else []
 
 
 def _summary(new: MachineStatus, end: End | None, *, deleting: bool) -> list[Condition]:
@@ -140,7 +156,8 @@ def _phase(new: MachineStatus, vm: VmEntity | None, end: End | None, *, deleting
         return MachinePhase.DELETING
     if isinstance(end, Fail):
         return MachinePhase.FAILED
-    if vm is not None and vm.power_state == "poweredOn" and new.operation is None:
+    idle = new.operation is None or new.operation.type == SWITCH_STORAGE_DRS_OFF
+    if vm is not None and vm.power_state == "poweredOn" and idle:
         return MachinePhase.RUNNING
     if new.operation is not None or (new.vm is not None and new.vm.mo_ref):
         return MachinePhase.PROVISIONING

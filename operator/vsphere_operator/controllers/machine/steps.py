@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.faults import Fault
+from vsphere_operator.vsphere.inventory.entities import StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.vm_details import VmDetails
 
@@ -121,6 +122,14 @@ class DeliverIso:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchStorageDrsOff:
+    """Keep Storage DRS from moving the VM's disks by itself, CSI volumes among them, which CSI does not support."""
+
+    details: VmDetails
+    pod: StoragePod
+
+
+@dataclass(frozen=True, slots=True)
 class PowerOn:
     """Start the VM; planned only for details that show its bootstrap data."""
 
@@ -195,6 +204,7 @@ Step = (
     | RecordDetails
     | AttachTags
     | DeliverIso
+    | SwitchStorageDrsOff
     | PowerOn
     | AnswerQuestion
     | SetProviderId
@@ -209,6 +219,7 @@ Step = (
 _OPERATIONS: Mapping[type, str] = {
     Clone: "CloneVM",
     DeliverIso: "DeliverISO",
+    SwitchStorageDrsOff: "SwitchStorageDrsOff",
     PowerOn: "PowerOn",
     PowerOff: "PowerOff",
     DetachDisks: "DetachDisks",

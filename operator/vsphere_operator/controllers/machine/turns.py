@@ -22,6 +22,7 @@ DATASTORE, SIZE = "datastore", "bytes"
 
 _KINDS: Mapping[str, tuple[str, Precedence]] = {
     operations.CLONE: (PROVISIONING, Precedence.CREATE),
+    operations.SWITCH_STORAGE_DRS_OFF: (POWER, Precedence.POWER),
     operations.POWER_ON: (POWER, Precedence.POWER),
     operations.POWER_OFF: (POWER, Precedence.DELETE),
     operations.DETACH_DISKS: (POWER, Precedence.DELETE),

@@ -99,6 +99,10 @@ class Datastore(Entity):
     """Those that mount it and can write to it."""
 
 
+VmAutomation = Literal["excluded", "manual", "automated", "inherited"]
+"""How Storage DRS treats one VM. `excluded`: not at all; `manual`: recommends moves; `inherited`: as the pod says."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoragePod(Entity):
     """A datastore cluster; its datastores are its children."""
@@ -107,6 +111,13 @@ class StoragePod(Entity):
     """Storage DRS is on; False also where that may not be read."""
     automated: bool = False
     """Whether Storage DRS moves disks by itself; its initial placements are recommendations either way."""
+    vm_automation: Mapping[MoRef, VmAutomation] = field(default_factory=dict)
+    """What is set for single VMs; all others are treated as `automated` says."""
+
+    def moves(self, vm: MoRef) -> bool:
+        """Whether Storage DRS may move this VM's disks without asking anybody."""
+        own = self.vm_automation.get(vm, "inherited")
+        return self.drs_enabled and (own == "automated" or (own == "inherited" and self.automated))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ vCenter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, replace
 from typing import Any
 
 from vsphere_operator.vsphere import devices, morefs, ownership, questions
@@ -51,6 +51,19 @@ def _nics(values: Any) -> tuple[entities.GuestNic, ...]:
         entities.GuestNic(nic.network, nic.macAddress, tuple(nic.ipAddress or ()), nic.deviceConfigId)
         for nic in values
     )
+
+
+def _vm_automation(entries: Any) -> dict[MoRef, entities.VmAutomation]:
+    """Few words of each entry: a datastore cluster may hold one for every VM in it."""
+    return {morefs.of(entry.vm): _automation(entry) for entry in entries if entry.vm is not None}
+
+
+def _automation(entry: Any) -> entities.VmAutomation:
+    if entry.enabled is False:
+        return "excluded"
+    if entry.behavior == "manual":
+        return "manual"
+    return "automated" if entry.behavior == "automated" else "inherited"
 
 
 _NAMED = (Leaf("name", "name", lambda name: paths.unescape(str(name))), Leaf("parent", "parent", _ref))
@@ -111,6 +124,7 @@ WIDE: dict[str, tuple[type[Entity], tuple[Leaf, ...]]] = {
                 "automated",
                 lambda behavior: behavior == "automated",
             ),
+            Leaf("podStorageDrsEntry.storageDrsConfig.vmConfig", "vm_automation", _vm_automation),
         ),
     ),
     "Network": (entities.Network, _NETWORK),
@@ -205,7 +219,8 @@ def close_look_defaults() -> dict[str, Any]:
 
 
 def _default(cls: type[Entity], name: str) -> Any:
-    return cls.__dataclass_fields__[name].default
+    found = cls.__dataclass_fields__[name]
+    return found.default if found.default_factory is MISSING else found.default_factory()
 
 
 # The filters themselves

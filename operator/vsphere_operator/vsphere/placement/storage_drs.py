@@ -20,6 +20,11 @@ from vsphere_operator.vsphere.placement.datastores import Ranking
 from vsphere_operator.vsphere.tasks import TaskRef, Tasks
 from vsphere_operator.vsphere.vmomi import vim
 
+NOT_BY_ITSELF = "manual"
+"""The behaviour that worker VMs get: Storage DRS recommends moves of their disks and makes none by itself.
+
+Not `enabled=False`, which also forbids it to recommend where the VM goes at first.
+"""
 LEASE_SECONDS = 120
 """For how long Storage DRS holds the space of a recommendation: from the question to the applied answer."""
 STALE = "RecommendationStale"
@@ -89,7 +94,7 @@ class StorageDrs:
         clone_spec.build(request, placed=False)  # a template that does not fit is refused before any call
 
         def asking(content: Any) -> Any:
-            spec = self._placement(pod.moref, request, lease_seconds)
+            spec = self._placement(pod, request, lease_seconds)
             return content.storageResourceManager.RecommendDatastores(storageSpec=spec)
 
         try:
@@ -101,11 +106,15 @@ class StorageDrs:
             return NotRecommended(error.fault.message, error.fault)
         return decode(found)
 
-    def _placement(self, pod: MoRef, request: CloneRequest, lease_seconds: int) -> Any:
-        """What the API expects for a clone and no more: parameters of other workflows are refused."""
+    def _placement(self, pod: StoragePod, request: CloneRequest, lease_seconds: int) -> Any:
+        """What the API expects for a clone and no more: parameters of other workflows are refused.
+
+        The new VM's own configuration is kept in the datastore cluster when the recommendation is applied.
+        """
         source = self._object(request.template)
         selection = vim.storageDrs.PodSelectionSpec
-        location = self._object(pod)
+        location = self._object(pod.moref)
+        own = vim.storageDrs.VmConfigInfo(enabled=True, behavior=NOT_BY_ITSELF) if pod.automated else None
         disks = [selection.DiskLocator(diskId=disk.key) for disk in request.template_details.disks]
         return vim.storageDrs.StoragePlacementSpec(
             type="clone",
@@ -115,7 +124,7 @@ class StorageDrs:
             cloneSpec=clone_spec.build(request, source._stub, placed=False),
             podSelectionSpec=selection(
                 storagePod=location,
-                initialVmConfig=[selection.VmPodConfig(storagePod=location, disk=disks)],
+                initialVmConfig=[selection.VmPodConfig(storagePod=location, disk=disks, vmConfig=own)],
             ),
             disallowPrerequisiteMoves=True,
             resourceLeaseDurationSec=lease_seconds,
@@ -138,6 +147,28 @@ class StorageDrs:
                 raise VSphereError(_STALE_FAULT) from error
             raise
         self._tasks.begun(task)
+        return task
+
+    async def switch_off(self, pod: StoragePod, vm: MoRef, *, op_id: str) -> TaskRef:
+        """Keep Storage DRS from moving the disks of this one VM by itself; all else in the pod stays as it is.
+
+        `VSphereError`, of the class `PERMISSION` where `StoragePod.Config` is missing on the pod.
+        """
+        operation = "edit" if vm in pod.vm_automation else "add"
+
+        def configuring(content: Any) -> MoRef:
+            own = vim.storageDrs.VmConfigInfo(vm=self._object(vm), enabled=True, behavior=NOT_BY_ITSELF)
+            change = vim.storageDrs.VmConfigSpec(operation=operation, info=own)
+            return morefs.of(
+                content.storageResourceManager.ConfigureStorageDrsForPod_Task(
+                    pod=self._object(pod.moref),
+                    spec=vim.storageDrs.ConfigSpec(vmConfigSpec=[change]),
+                    modify=True,
+                )
+            )
+
+        task = await self._calls.soap(configuring, op_id=op_id, mutating=True)
+        self._tasks.follow(task)
         return task
 
     async def cancel(self, keys: Iterable[str], *, op_id: str) -> None:

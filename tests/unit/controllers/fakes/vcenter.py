@@ -26,6 +26,7 @@ from vsphere_operator.vsphere.inventory.entities import (
     Network,
     ResourcePool,
     StoragePod,
+    VmAutomation,
     VmEntity,
 )
 from vsphere_operator.vsphere.inventory.index import Inventory
@@ -288,7 +289,8 @@ class FakeVCenter:
         self.vms, self.folders = FakeVms(self), FakeFolders(self)
         self.tags, self.files = FakeTags(self), FakeFiles(self)
         self.reservations = Reservations(world.clock.monotonic)
-        self.placement = Placement(self.inventory, FakeStorageDrs(self), self.vms, lambda: self.reservations)
+        self.storage_drs = FakeStorageDrs(self)
+        self.placement = Placement(self.inventory, self.storage_drs, self.vms, lambda: self.reservations)
         world.connections.append(self)
         self.look()
 
@@ -656,7 +658,7 @@ class FakeStorageDrs:
 
     def __init__(self, vcenter: FakeVCenter) -> None:
         self._vcenter, self._world = vcenter, vcenter.world
-        self._asked: dict[str, tuple[MoRef, CloneRequest]] = {}
+        self._asked: dict[str, tuple[MoRef, CloneRequest, StoragePod]] = {}
 
     async def recommend(
         self, pod: StoragePod, request: CloneRequest, *, op_id: str
@@ -667,14 +669,33 @@ class FakeStorageDrs:
 
         def effect() -> Recommended:
             key = str(len(self._asked))
-            self._asked[key] = chosen, request
+            self._asked[key] = chosen, request, pod
             return Recommended((Recommendation(key, chosen, 5),))
 
         return await self._vcenter.call("recommend", effect, mutating=False)
 
     async def apply(self, key: str, *, op_id: str) -> MoRef:
-        datastore, request = self._asked[key]
-        return await self._vcenter.vms.clone(replace(request, datastore=datastore), op_id=op_id)
+        """What the placement asked for the new VM is kept as soon as there is one."""
+        datastore, request, pod = self._asked[key]
+        task = await self._vcenter.vms.clone(replace(request, datastore=datastore), op_id=op_id)
+        if pod.automated:
+            for vm in self._world.named(request.name):
+                self._set(pod.moref, vm.moref, "manual")
+            self._world.publish()
+        return task
+
+    async def switch_off(self, pod: StoragePod, vm: MoRef, *, op_id: str) -> MoRef:
+        def effect() -> MoRef:
+            return self._world.start(
+                "switch off", pod.moref, lambda: self._set(pod.moref, vm, "manual"), lambda: None
+            )
+
+        return await self._vcenter.call("switch off", effect)
+
+    def _set(self, moref: MoRef, vm: MoRef, automation: VmAutomation) -> None:
+        pod = self._world.entities[moref]
+        assert isinstance(pod, StoragePod)
+        self._world.entities[moref] = replace(pod, vm_automation={**pod.vm_automation, vm: automation})
 
 
 class FakeFiles:
