@@ -62,26 +62,21 @@ func (vc *vCenter) configurePod(
 	return fault
 }
 
-// changedEntries carries out an array update: nothing is added twice, and what is edited or removed must be there.
+// changedEntries carries out an array update: nothing is added twice, what is edited must be there.
 func changedEntries(
 	entries []types.StorageDrsVmConfigInfo, changes []types.StorageDrsVmConfigSpec,
 ) ([]types.StorageDrsVmConfigInfo, types.BaseMethodFault) {
 	for _, change := range changes {
-		key, ok := change.RemoveKey.(types.ManagedObjectReference)
-		if change.Info != nil && change.Info.Vm != nil {
-			key, ok = *change.Info.Vm, true
+		if change.Info == nil {
+			return nil, &types.InvalidArgument{InvalidProperty: "spec.vmConfigSpec.info"}
 		}
-		if !ok {
-			return nil, &types.InvalidArgument{InvalidProperty: "spec.vmConfigSpec"}
-		}
+		key := *change.Info.Vm
 		at := slices.IndexFunc(entries, func(e types.StorageDrsVmConfigInfo) bool { return *e.Vm == key })
 		switch {
-		case change.Operation == types.ArrayUpdateOperationAdd && at < 0 && change.Info != nil:
+		case change.Operation == types.ArrayUpdateOperationAdd && at < 0:
 			entries = append(entries, *change.Info)
-		case change.Operation == types.ArrayUpdateOperationEdit && at >= 0 && change.Info != nil:
+		case change.Operation == types.ArrayUpdateOperationEdit && at >= 0:
 			entries[at] = mergedEntry(entries[at], change.Info)
-		case change.Operation == types.ArrayUpdateOperationRemove && at >= 0:
-			entries = slices.Delete(entries, at, at+1)
 		default:
 			return nil, &types.InvalidArgument{InvalidProperty: "spec.vmConfigSpec"}
 		}

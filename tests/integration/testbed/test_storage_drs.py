@@ -369,3 +369,73 @@ def test_applying_needs_a_right_on_the_cluster_and_those_of_the_clone(seat: Seat
         result(manager.ApplyStorageDrsRecommendation_Task([key]))
     finally:
         Disconnect(instance)
+
+
+def _entries(seat: Seat) -> list[Any]:
+    return list(seat.find(vim.StoragePod, POD).podStorageDrsEntry.storageDrsConfig.vmConfig)
+
+
+def _configure(content: Any, seat: Seat, operation: str, vm: Any, *, modify: bool = True, **info: Any) -> Any:
+    change = vim.storageDrs.VmConfigSpec(operation=operation, info=vim.storageDrs.VmConfigInfo(vm=vm, **info))
+    return content.storageResourceManager.ConfigureStorageDrsForPod_Task(
+        seat.find(vim.StoragePod, POD), vim.storageDrs.ConfigSpec(vmConfigSpec=[change]), modify
+    )
+
+
+def _with_own(seat: Seat, folder: vim.Folder, **own: Any) -> Any:
+    pod = seat.find(vim.StoragePod, POD)
+    initial = vim.storageDrs.PodSelectionSpec.VmPodConfig(
+        storagePod=pod, vmConfig=vim.storageDrs.VmConfigInfo(**own)
+    )
+    selection = vim.storageDrs.PodSelectionSpec(storagePod=pod, initialVmConfig=[initial])
+    return _spec(seat, folder, podSelectionSpec=selection)
+
+
+def test_what_a_placement_says_of_its_vm_is_kept_until_the_vm_is_destroyed(
+    seat: Seat, folder: vim.Folder
+) -> None:
+    best = _recommend(seat, _with_own(seat, folder, behavior="manual")).recommendations[0]
+    assert not _entries(seat)
+    vm = result(_apply(seat, best.key)).vm
+    (entry,) = _entries(seat)
+    assert (entry.vm, entry.behavior, entry.enabled) == (vm, "manual", None)
+    result(vm.Destroy_Task())
+    assert not _entries(seat)
+
+
+def test_a_vm_that_excludes_itself_is_not_placed(seat: Seat, folder: vim.Folder) -> None:
+    answer = _recommend(seat, _with_own(seat, folder, enabled=False))
+    assert not answer.recommendations
+    assert _faults(answer) == [vim.fault.StorageDrsDisabledOnVm]
+
+
+def test_single_vms_are_configured_and_all_others_stay(seat: Seat, folder: vim.Folder) -> None:
+    one, two = (
+        result(_apply(seat, _recommend(seat, _spec(seat, folder)).recommendations[0].key)).vm for _ in "12"
+    )
+    result(_configure(seat.content, seat, "add", one, behavior="manual", intraVmAffinity=False))
+    task = _configure(seat.content, seat, "add", two, enabled=False)
+    assert task.info.descriptionId == "StorageResourceManager.configureStorageDrsForPod"
+    result(task)
+    result(_configure(seat.content, seat, "edit", one, behavior="automated"))
+    told = {e.vm: (e.enabled, e.behavior, e.intraVmAffinity) for e in _entries(seat)}
+    assert told == {one: (None, "automated", False), two: (False, None, None)}
+    for operation, vm in (("add", one), ("edit", seat.find(vim.VirtualMachine, "ubuntu-22.04"))):
+        with pytest.raises(vmodl.fault.InvalidArgument):
+            result(_configure(seat.content, seat, operation, vm, behavior="manual"))
+    result(_configure(seat.content, seat, "add", one, modify=False, behavior="manual"))
+    assert [e.vm for e in _entries(seat)] == [one]
+
+
+def test_configuring_needs_a_right_on_the_cluster(seat: Seat, folder: vim.Folder) -> None:
+    vm = result(_apply(seat, _recommend(seat, _spec(seat, folder)).recommendations[0].key)).vm
+    instance = connect(seat.vcenter, *TENANT)
+    try:
+        _allow(seat, *CLONING, "Resource.ApplyRecommendation")
+        with pytest.raises(vim.fault.NoPermission) as caught:
+            _configure(instance.RetrieveContent(), seat, "add", vm, behavior="manual")
+        assert caught.value.privilegeId == "StoragePod.Config"
+        _allow(seat, *CLONING, "StoragePod.Config")
+        result(_configure(instance.RetrieveContent(), seat, "add", vm, behavior="manual"))
+    finally:
+        Disconnect(instance)

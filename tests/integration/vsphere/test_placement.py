@@ -349,3 +349,33 @@ async def test_the_inventory_follows_datastores_and_their_cluster(pod: Pod) -> N
     await becomes(lambda: len(pod.stores["LocalDS_1"].hosts) == 1 and not pod.stores["LocalDS_1"].shared)
     await pod.change("LocalDS_1", accessible=False)
     await becomes(lambda: pod.stores["LocalDS_1"].hosts == ())
+
+
+async def test_a_recommended_vm_is_exempt_from_being_moved_and_others_are_made_so_by_one_call(
+    pod: Pod, vcenter: VCenter, double: Double
+) -> None:
+    await pod.configure(behavior="automated")
+    await becomes(lambda: pod.entity.automated)
+    recommended = await pod.carry_out(placed(await pod.place(await pod.request("recommended"))))
+    await becomes(lambda: pod.entity.vm_automation == {recommended: "manual"})
+    assert not pod.entity.moves(recommended)
+    own = await pod.carry_out(replace(placed(await pod.place(await pod.request("own"))), recommendation=None))
+    assert pod.entity.moves(own)
+    state = await ended(vcenter, await vcenter.storage_drs.switch_off(pod.entity, own, op_id="x"))
+    assert isinstance(state, Succeeded), state
+    await becomes(lambda: pod.entity.vm_automation == dict.fromkeys((recommended, own), "manual"))
+    again = await ended(vcenter, await vcenter.storage_drs.switch_off(pod.entity, own, op_id="x"))
+    assert isinstance(again, Succeeded), again
+    assert await asyncio.to_thread(calls, double, "ConfigureStorageDrsForPod_Task") == 2
+    assert isinstance(await ended(vcenter, await vcenter.vms.destroy(own, op_id="x")), Succeeded)
+    await becomes(lambda: list(pod.entity.vm_automation) == [recommended])
+    assert isinstance(await ended(vcenter, await vcenter.vms.destroy(recommended, op_id="x")), Succeeded)
+    await becomes(lambda: pod.entity.vm_automation == {})
+
+
+async def test_on_a_manual_datastore_cluster_nothing_is_set_for_single_vms(pod: Pod) -> None:
+    await pod.configure(behavior="manual")
+    await becomes(lambda: not pod.entity.automated)
+    vm = await pod.carry_out(placed(await pod.place(await pod.request("unset"))))
+    assert not pod.entity.moves(vm)
+    assert pod.entity.vm_automation == {}

@@ -17,6 +17,7 @@ from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.machine import operations, plan_create, plan_delete, steps
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
+from vsphere_operator.vsphere.inventory.entities import StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import NotOurs, Proof, VmMark
 from vsphere_operator.vsphere.questions import Choice, Question
@@ -34,6 +35,7 @@ BIOS = "4200aaaa-0000-4000-8000-000000000001"
 DETAILS = a_vm(VM, "worker-1", VM_FOLDER, bios_uuid=BIOS)
 ENTITY = Vm(DETAILS).entity()
 RUNNING = Vm(replace(DETAILS, power_state="poweredOn"), ("10.0.0.1",)).entity()
+POD = StoragePod(MoRef("StoragePod:pod0"), "Pod_0", drs_enabled=True, automated=True)
 OURS = Proof(VmMark("i", "c", "m", "n", "u"))
 PROBLEM = Problem("VMCloned", "Busy", "words")
 RECORDED = {"vm": {"moRef": VM, "vCenter": "vc"}}
@@ -136,6 +138,11 @@ CREATE: list[tuple[str, Observed, str]] = [
     ("a foreign ISO and none of ours", _seen(KNOWN, **_read(replace(DETAILS, cdroms=(DRIVE,))), prepared=_prepared()),
      "DeliverIso"),
     ("guestinfo there", _seen(KNOWN, **_read(READY_VM), prepared=_prepared(GUESTINFO)), "PowerOn"),
+    ("ISO in the drive, on a pod that moves", _seen(WITH_ISO, **_read(replace(DETAILS, cdroms=(DRIVE,))),
+                                                    prepared=_prepared(), moved_by=POD), "SwitchStorageDrsOff"),
+    ("guestinfo there, on a pod that moves", _seen(KNOWN, **_read(READY_VM), prepared=_prepared(GUESTINFO),
+                                                   moved_by=POD), "SwitchStorageDrsOff"),
+    ("ISO not there, on a pod that moves", _seen(KNOWN, **_read(), prepared=_prepared(), moved_by=POD), "DeliverIso"),
     ("guestinfo missing", _seen(KNOWN, **_read(), prepared=_prepared(GUESTINFO)), "Block BootstrapDataMissing"),
     ("asks about a locked CD", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED)), "Inspect"),
     ("asks about a locked CD, read", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED), **_read()),
@@ -146,6 +153,14 @@ CREATE: list[tuple[str, Observed, str]] = [
     ("runs", _seen(RECORDED, vm=RUNNING), "SetProviderId"),
     ("runs, known", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}"), "Settle"),
     ("runs, another id", _seen(RECORDED, vm=RUNNING, provider_id="vsphere://x"), "Block ProviderIDMismatch"),
+    ("runs on a pod that moves", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}", moved_by=POD),
+     "Inspect"),
+    ("runs on a pod that moves, read", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}", moved_by=POD,
+                                             **_read()), "SwitchStorageDrsOff"),
+    ("runs on a pod that moves, not ours", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}", moved_by=POD,
+                                                 **_read(ownership=NotOurs("copy"))), "Settle"),
+    ("runs on a pod that moves, unreadable", _seen(RECORDED, vm=RUNNING, provider_id=f"vsphere://{BIOS}",
+                                                   moved_by=POD, details=Unknown("w")), "Settle"),
     ("runs, no address", _seen(RECORDED, vm=replace(RUNNING, guest_nics=()), provider_id=f"vsphere://{BIOS}"),
      "Wait WaitingForAddress"),
 ]  # fmt: skip

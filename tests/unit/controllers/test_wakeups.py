@@ -23,6 +23,7 @@ from vsphere_operator.vsphere.inventory.entities import (
     Folder,
     Host,
     Network,
+    StoragePod,
     VmEntity,
 )
 from vsphere_operator.vsphere.morefs import MoRef
@@ -168,6 +169,7 @@ def _from(old: Entity | None, new: Entity | None) -> Change:
 STORE = Datastore(MoRef("Datastore:1"), "ds", accessible=True, free_space=5)
 NET, HOST = Network(MoRef("Network:1"), "net"), Host(MoRef("HostSystem:1"), "h")
 COMPUTE, PLACE = ComputeCluster(MoRef("ClusterComputeResource:1"), "c"), Folder(MoRef("Folder:9"), "f")
+POD, TEMPLATE = StoragePod(MoRef("StoragePod:1"), "p", drs_enabled=True), MoRef("VirtualMachine:vm-9")
 WAITS, STALLED = {BUSY, STUCK}, {STUCK}
 VCENTER: list[tuple[str, Change, set[Key]]] = [
     ("state", Change("state"), {SEED, *WAITS}),
@@ -176,6 +178,9 @@ VCENTER: list[tuple[str, Change, set[Key]]] = [
     ("anybody's task", Change("task", MoRef("Task:x")), set()),
     ("our VM by its MoRef", _from(replace(_vm(), moref=VM), replace(_vm(power_state="poweredOn"), moref=VM)), {READY}),
     ("our VM by its UUID", _from(None, _vm(instance_uuid=instance_uuid("uid-ready").upper())), {READY}),
+    ("Storage DRS treats our VM otherwise", _from(POD, replace(POD, vm_automation={VM: "manual"})), {READY}),
+    ("Storage DRS treats others otherwise", _from(POD, replace(POD, vm_automation={TEMPLATE: "manual"})), set()),
+    ("Storage DRS is switched off", _from(POD, replace(POD, drs_enabled=False)), WAITS),
     ("the tags on a Cluster's folder", Change("tags", FOLDER), {CLUSTER}),
     ("the tags on our VM", Change("tags", VM), {READY}),
     ("the tags on anything", Change("tags", MoRef("Folder:9")), set()),

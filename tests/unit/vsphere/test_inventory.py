@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from vsphere_operator.vsphere.inventory import (
     Network,
     OpaqueNetwork,
     ResourcePool,
+    StoragePod,
     VmEntity,
     filters,
     paths,
@@ -30,6 +32,7 @@ from vsphere_operator.vsphere.inventory import (
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.ownership import VmMark
 from vsphere_operator.vsphere.vm_details import decode
+from vsphere_operator.vsphere.vmomi import vim
 
 ROOT, DC, VM_FOLDER, HOST_FOLDER = (
     MoRef(r) for r in ("Folder:group-d1", "Datacenter:datacenter-2", "Folder:group-v3", "Folder:group-h4")
@@ -276,6 +279,54 @@ def test_an_unset_property_gets_its_default_back() -> None:
         "VirtualMachine", {"runtime.host": None, "guest.toolsRunningStatus": None}
     )
     assert changed == {"host": None, "tools_running": False}
+
+
+POD = MoRef("StoragePod:group-p1")
+
+
+def _entry(number: int, **said: Any) -> Any:
+    return vim.storageDrs.VmConfigInfo(vm=vim.VirtualMachine(f"vm-{number}"), **said)
+
+
+def _pod(**podded: Any) -> StoragePod:
+    prefix = "podStorageDrsEntry.storageDrsConfig."
+    found = {
+        f"{prefix}podConfig.enabled": podded.get("enabled", True),
+        f"{prefix}podConfig.defaultVmBehavior": podded.get("behavior", "automated"),
+        f"{prefix}vmConfig": podded.get("entries"),
+    }
+    pod = filters.decoded(POD, None, found)
+    assert isinstance(pod, StoragePod)
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("said", "in_automated", "in_manual"),
+    [
+        ({"enabled": True}, True, False),
+        ({"intraVmAffinity": True}, True, False),
+        ({"behavior": "manual"}, False, False),
+        ({"behavior": "automated"}, True, True),
+        ({"enabled": False}, False, False),
+        ({"enabled": False, "behavior": "automated"}, False, False),
+    ],
+)
+def test_what_a_storage_pod_says_of_one_vm_overrules_what_it_says_of_all(
+    said: dict[str, Any], in_automated: bool, in_manual: bool
+) -> None:
+    one, other = MoRef("VirtualMachine:vm-1"), MoRef("VirtualMachine:vm-2")
+    for behavior, moved in (("automated", in_automated), ("manual", in_manual)):
+        pod = _pod(behavior=behavior, entries=[_entry(1, **said)])
+        assert (pod.moves(one), pod.moves(other)) == (moved, behavior == "automated")
+        assert list(pod.vm_automation) == [one]
+    assert not _pod(enabled=False, entries=[_entry(1, **said)]).moves(one)
+
+
+def test_a_storage_pod_without_words_on_single_vms_forgets_those_it_had() -> None:
+    pod = _pod(entries=[_entry(1, enabled=False)])
+    after = filters.decoded(POD, pod, {"podStorageDrsEntry.storageDrsConfig.vmConfig": None})
+    assert isinstance(after, StoragePod)
+    assert after.vm_automation == {}
 
 
 def test_whole_objects_are_never_asked_for() -> None:
