@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.call_log import last_call, own_calls
-from tests.e2e.world import Tenant
+from tests.e2e.world import INFRA, Tenant, condition_of
 
 POD = "DC0_POD0"
 ON_THE_POD = {"cloud": {"vsphere": {"datastoreCluster": POD}}}
@@ -41,6 +41,53 @@ def test_storage_drs_makes_the_clone_and_spreads_several(tenant: Tenant, record_
     assert work["ApplyStorageDrsRecommendation_Task"] == 4
     assert "CloneVM_Task" not in work
     assert _datastores(tenant) == {"LocalDS_1": 2, "LocalDS_2": 2}
+    # The datastore cluster moves disks by itself; that it leaves these alone cost no call.
+    assert "ConfigureStorageDrsForPod_Task" not in work
+    assert _behaviors(tenant) == ["manual"] * 4
+    assert _exempt(tenant) == [("True", "Manual")] * 4
+
+
+def _behaviors(tenant: Tenant) -> list[str]:
+    """How Storage DRS treats the tenant's workers, of those that it has been told of."""
+    workers = set(tenant.vms())
+    pod = tenant.vcenter.find(f"/DC0/datastore/{POD}")
+    entries = pod.podStorageDrsEntry.storageDrsConfig.vmConfig
+    return [str(entry.behavior) for entry in entries if entry.vm in workers]
+
+
+def _exempt(tenant: Tenant) -> list[tuple[str, str]]:
+    found = [condition_of(machine, "StorageDrsOff") or {} for machine in tenant.machines("workers")]
+    return [(str(told.get("status")), str(told.get("reason"))) for told in found]
+
+
+def _refuse(tenant: Tenant, *methods: str) -> None:
+    for method in methods:
+        rule = {"method": method, "user": INFRA, "fault": "NoPermission", "count": 1}
+        tenant.world.double.control("/faults", rule)
+
+
+def test_a_clone_of_our_own_is_exempt_from_storage_drs_before_it_runs(tenant: Tenant) -> None:
+    tenant.shop(**ON_THE_POD)
+    _refuse(tenant, "ApplyStorageDrsRecommendation_Task")
+    since = last_call(tenant.world.double)
+    work = _calls_to_make(tenant, 1)
+    assert work["CloneVM_Task"] == 1
+    assert work["ConfigureStorageDrsForPod_Task"] == 1
+    methods = [call["method"] for call in tenant.world.double.calls(since=since, user=INFRA)]
+    assert methods.index("ConfigureStorageDrsForPod_Task") < methods.index("PowerOnMultiVM_Task")
+    assert _behaviors(tenant) == ["manual"]
+    assert _exempt(tenant) == [("True", "Manual")]
+
+
+def test_without_the_right_to_exempt_it_a_worker_runs_and_says_what_may_happen(tenant: Tenant) -> None:
+    tenant.shop(**ON_THE_POD)
+    _refuse(tenant, "ApplyStorageDrsRecommendation_Task", "ConfigureStorageDrsForPod_Task")
+    _calls_to_make(tenant, 1)
+    assert _behaviors(tenant) == []
+    (machine,) = tenant.machines("workers")
+    words = tenant.condition("Machine", machine["metadata"]["name"], "StorageDrsOff", "False", "NoPermission")
+    assert POD in words
+    assert "Grant StoragePod.Config" in words
 
 
 def test_without_storage_drs_the_operator_spreads_them_itself(storage_drs: Tenant) -> None:
