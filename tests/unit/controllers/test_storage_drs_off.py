@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.controllers.fakes import samples
+from tests.unit.controllers.fakes.interruptions import Clock, Phase
 from tests.unit.controllers.fakes.site import Site
 from tests.unit.controllers.fakes.vcenter import NO_PERMISSION, Vm, fault
+from tests.unit.controllers.test_crashes import PHASES, _each_call
 from tests.unit.controllers.test_placing import MEMBERS, POD, _with_machines, _with_pod
 from vsphere_operator.vsphere.faults import FaultClass
 from vsphere_operator.vsphere.inventory.entities import StoragePod, VmAutomation
@@ -86,12 +89,17 @@ async def test_without_the_right_workers_run_and_say_what_may_happen_to_them(sit
         assert "Pod_0" in words
         assert "Grant StoragePod.Config" in words
         assert "set it to manual" in words
-    # What one was refused is not asked for by all the others as well.
-    assert site.outgoing.names.count(SWITCH) <= len(names)
-    before = site.outgoing.names.count(SWITCH)
-    site.clock.advance(60)
-    await site.run()
-    assert site.outgoing.names.count(SWITCH) == before
+
+
+async def test_what_one_worker_was_refused_the_others_do_not_ask_for(site: Site) -> None:
+    _automated(site)
+    site.world.refuse["switch off"] = [NO_PERMISSION] * 9
+    await site.with_cluster(datastoreCluster="Pod_0")
+    for name in ("worker-0", "worker-1"):
+        site.api.put(samples.a_machine(name))
+        await site.run()
+        assert _told(site, name) == ("False", "NoPermission")
+        assert site.outgoing.names.count(SWITCH) == 1
 
 
 async def test_once_the_right_is_there_it_is_made_good(site: Site) -> None:
@@ -165,3 +173,23 @@ async def test_a_worker_that_a_person_excluded_is_left_as_it_is(site: Site) -> N
     await site.run()
     assert _automation(site, "worker-0") == "excluded"
     assert SWITCH not in site.outgoing.names
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_a_worker_is_exempt_at_its_only_boot_wherever_the_process_dies(
+    clock: Clock, phase: Phase
+) -> None:
+    async def life(site: Site, at: int, phase: Phase) -> bool:
+        _automated(site)
+        at_boot: list[VmAutomation | None] = []
+        site.world.after_boot = lambda vm: at_boot.append(_pod(site).vm_automation.get(vm.moref))
+        await site.with_cluster(datastoreCluster="Pod_0")
+        site.api.put(samples.a_machine("worker-0"))
+        died = await site.run_and_die(at, phase)
+        where = f"{phase} call {at}: {site.outgoing.names}"
+        assert site.is_ready("Machine", "worker-0"), where
+        assert at_boot == ["manual"], where
+        assert _pod(site).vm_automation[OTHER] == "automated", where
+        return died
+
+    await _each_call(clock, phase, life)
