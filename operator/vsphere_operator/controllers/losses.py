@@ -22,6 +22,8 @@ from vsphere_operator.vsphere.morefs import MoRef
 VMS_COMPLETE = "VMsComplete"
 _BELIEVED_FOR = 5.0
 """Seconds for which one count over all Machines answers for all who ask."""
+COUNTED_AGAIN = 10.0
+"""Seconds until whoever told of a loss looks again: the last VM that comes back wakes its Machine only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from vsphere_operator.vsphere import absence, clone_spec, morefs
 from vsphere_operator.vsphere.answers import Absent, Answer, Unknown
 from vsphere_operator.vsphere.calls import Calls, answer, properties
 from vsphere_operator.vsphere.clone_spec import CloneRequest, NetworkRef
-from vsphere_operator.vsphere.faults import Fault, FaultClass, VSphereError, invalid
+from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass, VSphereError, invalid
 from vsphere_operator.vsphere.inventory import Datacenter, Host, Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement import hosts
@@ -172,8 +172,8 @@ class VirtualMachines:
         try:
             return await self._task(lambda _: self._object(moref).Destroy_Task(), op_id)
         except VSphereError as error:
-            # Without an answer it may be on its way all the same.
-            if error.fault.fault_class is not FaultClass.UNREACHABLE:
+            # Without a clear answer it may be on its way all the same.
+            if error.fault.executed is Executed.NO:
                 self._inventory.expect_no_more(moref)
             raise
 

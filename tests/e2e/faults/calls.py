@@ -29,6 +29,10 @@ class Call:
     """Whether it changes nothing: then it may be made again at once."""
     declared_by: tuple[Any, str] | None = None
     """Where pyVmomi declares a SOAP method, with its faults."""
+    alone: str = ""
+    """Lives with the same word here go one after the other: they would take each other's calls away."""
+    gets_by: tuple[str, ...] = ()
+    """The faults after which the operator does without it; `*`: after whatever vCenter answers."""
     falls_back: str = ""
     """What a condition says when the operator gets by without it."""
 
@@ -68,11 +72,30 @@ def _fault_type(name: str) -> Any:
 
 _READ = (vmodl.query.PropertyCollector, "RetrievePropertiesEx")
 _DESTROY = (vim.ManagedEntity, "Destroy")
-_DRS = "a datastore cluster"
-_TAG = "a tag"
+IN_POD = "a datastore cluster"
+"""With Storage DRS."""
+TAG = "a tag"
+NEW_CATEGORY = "a tag in a category that nobody knows"
+"""One search finds all categories that there are."""
+LOST_VM = "a VM that somebody destroyed"
 
 MACHINE_CALLS = (
     Call("clone", "CloneVM_Task", declared_by=(vim.VirtualMachine, "Clone")),
+    Call(
+        "ask for a datastore",
+        "RecommendDatastores",
+        needs=IN_POD,
+        reads=True,
+        declared_by=(vim.StorageResourceManager, "RecommendDatastores"),
+        gets_by=("*",),
+    ),
+    Call(
+        "clone as recommended",
+        "ApplyStorageDrsRecommendation_Task",
+        needs=IN_POD,
+        declared_by=(vim.StorageResourceManager, "ApplyRecommendation"),
+        gets_by=("NoPermission",),
+    ),
     Call("read the new VM", "RetrievePropertiesEx", reads=True, declared_by=_READ),
     Call("upload the ISO", "PUT /folder", needs="an ISO"),
     Call(
@@ -90,11 +113,11 @@ MACHINE_CALLS = (
         declared_by=(vim.VirtualMachine, "Reconfigure"),
     ),
     Call("power on", "PowerOnMultiVM_Task", declared_by=(vim.Datacenter, "PowerOnVm")),
-    Call("list categories", f"{_TAGGING}.category.list", needs=_TAG, reads=True),
-    Call("read a category", f"{_TAGGING}.category.get", needs=_TAG, reads=True),
-    Call("list tags", f"{_TAGGING}.tag.list_tags_for_category", needs=_TAG, reads=True),
-    Call("read a tag", f"{_TAGGING}.tag.get", needs=_TAG, reads=True),
-    Call("tag the VM", f"{_TAGGING}.tag_association.attach_multiple_tags_to_object", needs=_TAG),
+    Call("list categories", f"{_TAGGING}.category.list", needs=NEW_CATEGORY, reads=True, alone=NEW_CATEGORY),
+    Call("read a category", f"{_TAGGING}.category.get", needs=NEW_CATEGORY, reads=True, alone=NEW_CATEGORY),
+    Call("list tags", f"{_TAGGING}.tag.list_tags_for_category", needs=TAG, reads=True),
+    Call("read a tag", f"{_TAGGING}.tag.get", needs=TAG, reads=True),
+    Call("tag the VM", f"{_TAGGING}.tag_association.attach_multiple_tags_to_object", needs=TAG),
     Call("read the VM to delete", "RetrievePropertiesEx", phase=DOWN, reads=True, declared_by=_READ),
     Call("power off", "PowerOffVM_Task", phase=DOWN, declared_by=(vim.VirtualMachine, "PowerOff")),
     Call(
@@ -116,7 +139,8 @@ MACHINE_CALLS = (
         "search for a lost VM",
         "FindAllByUuid",
         phase=DOWN,
-        needs="a VM that somebody destroyed",
+        needs=LOST_VM,
+        alone=LOST_VM,
         reads=True,
         declared_by=(vim.SearchIndex, "FindAllByUuid"),
     ),
@@ -157,19 +181,18 @@ CLUSTER_CALLS = tuple(
 )
 CALLS = MACHINE_CALLS + CLUSTER_CALLS
 
-AT_MOST = {
-    "CloneVM_Task": 1,
-    "ApplyStorageDrsRecommendation_Task": 1,
-    "PowerOnMultiVM_Task": 1,
-    "PowerOffVM_Task": 1,
-    "ReconfigVM_Task": 1,
-    "Destroy_Task": 1,
-    "CreateFolder": 1,
-    "Rename_Task": 1,
-    f"{_TAGGING}.category.create": 2,
-    f"{_TAGGING}.tag.create": 2,
-    f"{_TAGGING}.tag.delete": 2,
-    f"{_TAGGING}.category.delete": 2,
-}
-"""How often each of them may be carried out in one phase of a life. What is not here may be done twice
+AT_MOST = (
+    (("CloneVM_Task", "ApplyStorageDrsRecommendation_Task"), 1),
+    (("PowerOnMultiVM_Task", "PowerOnVM_Task"), 1),
+    (("PowerOffVM_Task",), 1),
+    (("ReconfigVM_Task",), 1),
+    (("Destroy_Task",), 1),
+    (("CreateFolder",), 1),
+    (("Rename_Task",), 1),
+    ((f"{_TAGGING}.category.create",), 2),
+    ((f"{_TAGGING}.tag.create",), 2),
+    ((f"{_TAGGING}.tag.delete",), 2),
+    ((f"{_TAGGING}.category.delete",), 2),
+)
+"""How often these may be carried out in one phase of a life. What is not here may be done twice
 without harm: uploading a file again, deleting one that is gone, attaching what is attached."""

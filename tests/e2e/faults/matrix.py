@@ -50,6 +50,8 @@ class Combination:
     @property
     def shows(self) -> bool:
         """Whether a condition has to speak of it. A read may be made again before anybody has read one."""
+        if self.kind.name in self.call.gets_by or (self.call.gets_by == ("*",) and not self.kind.unanswered):
+            return False
         passes = self.call.reads or self.kind.has_a_way_round or self.call.needs == BY_HOST
         return not self.kind.silent and (not passes or self.lasts == LASTING)
 

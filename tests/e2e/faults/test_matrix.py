@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from tests.e2e.faults.calls import CALLS
+from tests.e2e.faults.calls import CALLS, NEW_CATEGORY, TAG
 from tests.e2e.faults.kinds import HANG, KINDS
 from tests.e2e.faults.lives import Life, Phase
 from tests.e2e.faults.matrix import Combination, combinations, impossible, pairs, selection
@@ -92,7 +92,7 @@ class Run:
         for one in lives:
             if one.foreign_disk.partition("] ")[2] in files:
                 administrator.delete_disk(one.foreign_disk)
-            if "a tag" in one.needs:
+            if {TAG, NEW_CATEGORY} & one.needs:
                 administrator.tags.delete(category_ids=[categories[f"category-{one.name}"].id])
 
 

@@ -22,7 +22,7 @@ from vsphere_operator.controllers.datacenters import (
     read_login,
 )
 from vsphere_operator.controllers.lifecycle import is_deleting
-from vsphere_operator.controllers.losses import Losses
+from vsphere_operator.controllers.losses import COUNTED_AGAIN, VMS_COMPLETE, Losses
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.seed.checks import check
@@ -116,6 +116,8 @@ class Report:
 
     @property
     def retry_after(self) -> float | None:
+        if any(c.type == VMS_COMPLETE and c.status != "True" for c in self.findings):
+            return COUNTED_AGAIN
         return self.problem.retry_after if self.problem else None
 
     @property
