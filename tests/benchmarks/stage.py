@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import ssl
 import tempfile
 from collections import Counter
@@ -80,16 +79,3 @@ def _add(found: Counter[str], labels: Mapping[str, str], value: float) -> None:
     if ours and labels.get("verb") in WRITES:
         below = f"/{labels['subresource']}" if labels.get("subresource") else ""
         found[f"{labels['verb']} {labels['resource']}{below}"] += int(value)
-
-
-def memory(pid: int) -> dict[str, float]:
-    """A process's memory in MiB: `rss` now, `peak` ever."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return {name: int(fields[key].split()[0]) / 1024 for name, key in (("rss", "VmRSS"), ("peak", "VmHWM"))}
-
-
-def cpu_seconds(pid: int) -> float:
-    """The CPU time that a process and its threads have used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

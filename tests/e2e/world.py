@@ -97,7 +97,8 @@ class World:
 @contextmanager
 def running_world(options: Options, directory: Path) -> Iterator[World]:
     """A test bed that nobody else uses, with an operator that leads and writes its log into the directory."""
-    with TestBed(replace(options, users=USERS)) as bed:
+    second = USERS if options.vcenters > 1 else ()
+    with TestBed(replace(options, users=USERS, second_users=second)) as bed:
         world = World(bed, directory)
         world.api.install(CRDS)
         world.start_operator()

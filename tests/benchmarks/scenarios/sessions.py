@@ -7,8 +7,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from testbed import Options
+from tests.benchmarks.processes import cpu_seconds, memory
 from tests.benchmarks.report import Detail, Outcome, Row, Scenario, Settings, by_method
-from tests.benchmarks.stage import SeedHttp, complaints, cpu_seconds, memory, operator_calls, stage
+from tests.benchmarks.stage import SeedHttp, complaints, operator_calls, stage
 from tests.e2e import objects
 from tests.e2e.call_log import Calls
 from tests.e2e.world import CCM, INFRA, Tenant, World, is_ready
