@@ -18,7 +18,7 @@ from tests.e2e.world import Tenant, World
 
 _WRITERS = 4
 _BUDGET_MIB = 300
-_SETTLING = 75.0
+_SETTLING = 66.0
 """Seconds after the start: the operator collects garbage for the first time after 60."""
 
 
@@ -31,11 +31,12 @@ def run(settings: Settings) -> Outcome:
             notes += complaints(world)
         rows += _rows(machines, vms, found)
         data[f"{vms} VMs"] = found
-    rows_note = (
+    how = (
         "The Machines are copies of a real one with all of its status. Their Cluster is paused, so that no reconcile "
-        "has anything to do. Memory is read 75 s after the start, when the lists are read and garbage is collected."
+        "has anything to do; the first process that finds them writes that into each, the next one writes nothing. "
+        f"Memory is read {_SETTLING:.0f} s after the start, when the lists are read and garbage has been collected."
     )
-    return Outcome(rows=rows, notes=[rows_note, *notes], data=data)
+    return Outcome(rows=rows, notes=[how, *notes], data=data)
 
 
 def _measure(world: World, machines: int) -> dict[str, Any]:
@@ -47,12 +48,13 @@ def _measure(world: World, machines: int) -> dict[str, Any]:
     real = tenant.ready("Machine", "real")
     tenant.patch("Cluster", "shop", {"spec": {"paused": True}})
     world.let_pass(2)
-    empty = _restart(world)
+    before = memory(world.operator.pid)
     world.operator.kill()
     _write_copies(world, tenant.namespace, real, machines)
-    full = _restart(world)
-    size = len(json.dumps(tenant.must_get("Machine", "copy-0")))
-    return {"empty": empty, "full": full, "bytes": size}
+    writing = _restart(world)
+    idle = _restart(world)
+    size = len(json.dumps({k: v for k, v in real.items() if k != "metadata"}))
+    return {"before": before, "writing": writing, "idle": idle, "bytes": size}
 
 
 def _restart(world: World) -> dict[str, float]:
@@ -105,22 +107,27 @@ _ZEROS = "00000000-0000-4000-8000"
 
 def _rows(machines: int, vms: int, found: dict[str, Any]) -> list[Row]:
     where = f"{machines:,} idle Machines" + (f", a vCenter with {vms:,} VMs" if vms else ", an empty vCenter")
-    empty, full = found["empty"], found["full"]
-    judged = machines == 10_000
-    each = (full["rss"] - empty["rss"]) * 1024 / machines
+    before, writing, idle = found["before"], found["writing"], found["idle"]
+    each = (idle["rss"] - before["rss"]) * 1024 / machines
     return [
         Row(
             what=f"memory (RSS) with {where}",
-            measured=f"{full['rss']:.0f} MiB, peak {full['peak']:.0f} MiB",
+            measured=f"{idle['rss']:.0f} MiB, peak {idle['peak']:.0f} MiB",
             target=f"≤ {_BUDGET_MIB} MiB with 10,000",
-            met=full["rss"] <= _BUDGET_MIB if judged else None,
+            met=idle["rss"] <= _BUDGET_MIB if machines == 10_000 else None,
+        ),
+        Row(
+            what="after a start that wrote the status of each of them once",
+            measured=f"{writing['rss']:.0f} MiB, peak {writing['peak']:.0f} MiB",
         ),
         Row(
             what="with one Machine, and what each more takes",
-            measured=f"{empty['rss']:.0f} MiB; {each:.1f} KiB, as JSON it has {found['bytes'] / 1024:.1f} KiB",
+            measured=f"{before['rss']:.0f} MiB; {each:.1f} KiB (spec and status are {found['bytes'] / 1024:.1f} KiB "
+            "as JSON)",
         ),
         Row(
-            what="CPU time from the start until then", measured=f"{empty['cpu']:.1f} s → {full['cpu']:.1f} s"
+            what="CPU time from the start until then; when each status is written",
+            measured=f"{idle['cpu']:.1f} s; {writing['cpu']:.1f} s",
         ),
     ]
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from testbed import Options
 from tests.benchmarks.processes import cpu_seconds, memory
 from tests.benchmarks.report import Detail, Outcome, Row, Scenario, Settings, by_method
-from tests.benchmarks.stage import SeedHttp, complaints, operator_calls, stage
+from tests.benchmarks.stage import SeedHttp, complaints, stage
 from tests.e2e import objects
 from tests.e2e.call_log import Calls
 from tests.e2e.world import CCM, INFRA, Tenant, World, is_ready
@@ -29,7 +29,7 @@ def run(settings: Settings) -> Outcome:
         tenants[0].ready("Seed", tenants[0].seed)
         for tenant in tenants[1:]:
             tenant.settle_in_without_seed()
-        operator_calls(world, INFRA)
+        log_before = world.double.calls(reset="true")
         before = _Sample.of(world)
         began = time.monotonic()
         with ThreadPoolExecutor(4) as pool:
@@ -40,7 +40,9 @@ def run(settings: Settings) -> Outcome:
         after = _Sample.of(world)
         log = world.double.calls(reset="true")
         notes = complaints(world)
-    logins = Counter(str(call.get("user") or UNNAMED) for call in log if call["method"] in _LOGINS)
+    logins = Counter(
+        str(call.get("user") or UNNAMED) for call in log_before + log if call["method"] in _LOGINS
+    )
     calls = Calls.of(call for call in log if call.get("user") == INFRA)
     return _outcome(before, after, most, logins, calls, lasted, notes)
 
@@ -113,7 +115,7 @@ def _outcome(
             measured=f"{after.of_user(CCM)} open, {logins[CCM]} logins",
         ),
         Row(
-            what="logins of the infrastructure user meanwhile",
+            what="logins of the infrastructure user since the operator's start",
             measured=f"{logins[INFRA]} SOAP, {logins[UNNAMED]} Automation API",
         ),
         Row(

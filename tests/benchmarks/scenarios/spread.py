@@ -13,7 +13,7 @@ from tests.e2e.world import Tenant, World, conditions_of
 
 MACHINES, DATASTORES, POD = 50, 5, "DC0_POD0"
 _MOST = 1.3
-_CLONE_MS = 2000
+_CLONE_MS = 1000
 _PATIENCE = 180.0
 
 
