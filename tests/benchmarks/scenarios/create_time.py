@@ -71,7 +71,8 @@ def _create(world: World, tenant: Tenant, name: str, system: str) -> Creation:
 
 def _on_behalf(call: dict[str, Any], tenant: Tenant, name: str) -> bool:
     """By its opID. File transfers and Automation API calls may carry none; nothing else goes on meanwhile."""
-    return call.get("opID") in (None, "", f"{tenant.namespace}-{name}") or call["protocol"] != "soap"
+    operation = str(call.get("opID") or "")
+    return operation.endswith(f"{tenant.namespace}-{name}") or call["protocol"] != "soap"
 
 
 def _began(call: dict[str, Any]) -> float:
