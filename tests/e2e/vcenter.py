@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -32,18 +33,30 @@ class Administrator:
 
     def __init__(self, double: VCenter) -> None:
         self.double = double
+        self._http = requests.Session()
+        self._http.trust_env = False  # else the environment's bundle replaces ours
+        self._http.verify = str(double.ca_file)
+        self.log_in()
+
+    def log_in(self) -> None:
+        """Begin new sessions: needed after a restart of vCenter, and when sessions end while idle."""
+        double = self.double
         host, port = double.address
         trust = ssl.create_default_context(cafile=str(double.ca_file))
         self._instance = _connect.SmartConnect(
             host=host, port=port, user=double.username, pwd=double.password, sslContext=trust
         )
-        self._http = requests.Session()
-        self._http.trust_env = False  # else the environment's bundle replaces ours
-        self._http.verify = str(double.ca_file)
         self._automation = create_vsphere_client(
             f"{host}:{port}", username=double.username, password=double.password, session=self._http
         )
         self.tags = Tags(self._automation)
+
+    def can_log_in(self) -> bool:
+        """Begin new sessions; false while vCenter takes nobody. pyVmomi raises all kinds of things then."""
+        with contextlib.suppress(Exception):
+            self.log_in()
+            return True
+        return False
 
     def close(self) -> None:
         _connect.Disconnect(self._instance)
@@ -148,6 +161,10 @@ class Administrator:
         datastore, _, path = datastore_path.removeprefix("[").partition("] ")
         files = self.double.control("/state")["files"][datastore]
         assert [file for file in files if file.startswith(f"{path}/")] == [f"{path}/"]
+        self.delete_files(datastore_path)
+
+    def delete_files(self, datastore_path: str) -> None:
+        """Delete a file, or a directory with all that is in it."""
         manager = self._instance.content.fileManager
         self.wait(manager.DeleteDatastoreFile_Task(datastore_path, self.find("/DC0")))
 

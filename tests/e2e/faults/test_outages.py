@@ -3,14 +3,13 @@ twice."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.faults.running import lasting
-from tests.e2e.vcenter import Administrator, differences
+from tests.e2e.vcenter import differences
 from tests.e2e.world import INFRA, SECRET, Tenant, World, condition_of, is_ready
 
 POOL, ALONE = 8, 2
@@ -62,14 +61,7 @@ class Site:
     def restart(self, **options: Any) -> None:
         """Restart vCenter. People's sessions end with it, too."""
         self.double.control("/restart", options)
-        found = self.tenant.eventually(self._administrator, "vCenter is up")
-        self.tenant.world.administrator = self.tenant.vcenter = found
-
-    def _administrator(self) -> Administrator | None:
-        """`None` while vCenter takes nobody; pyVmomi raises all kinds of things then."""
-        with contextlib.suppress(Exception):
-            return Administrator(self.double)
-        return None
+        self.tenant.eventually(self.tenant.vcenter.can_log_in, "vCenter is up")
 
     def changes(self) -> list[str]:
         """The calls since the beginning that changed something, or tried to."""
@@ -131,6 +123,7 @@ def calm(site: Site) -> Iterator[Site]:
     yield site
     site.double.control("/faults", method="DELETE")
     site.double.control("/session-idle", {"soapMs": 0, "restMs": 0})
+    site.tenant.vcenter.log_in()
     site.double.control("/hide", {"objects": []})
     site.double.control("/rights", {"user": INFRA})
     site.must_heal()
