@@ -249,6 +249,10 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = Backoffs()
     settings.watching.chunk_size = 500
+    # Kopf has a task for each object, which holds the last event for as long as it waits for the next one: with its
+    # default of 5 s a first list of 10,000 Machines is in memory twice, and what the store keeps of it lies in
+    # between and holds on to the rest (measured: 324 MiB instead of 193).
+    settings.queueing.idle_timeout = 0.05
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
     settings.watching.reconnect_backoff = 0.5
