@@ -42,23 +42,29 @@ def test_a_worker_that_somebody_removes_is_replaced(tenant: Tenant) -> None:
     assert [vm.name for vm in tenant.vms()] == [successor["metadata"]["name"]]
 
 
+def _place(tenant: Tenant, machine: str) -> str | None:
+    """Where a worker's VM lies, by its status."""
+    found: str | None = tenant.must_get("Machine", machine)["status"]["vm"].get("inventoryPath")
+    return found
+
+
 def test_a_worker_that_somebody_renames_or_moves_is_still_known_and_can_be_deleted(tenant: Tenant) -> None:
     name = one_worker(tenant)
-    vm = tenant.vm(name)
-    tenant.vcenter.rename(vm, f"renamed-{tenant.namespace}")
+    vm, new = tenant.vm(name), f"renamed-{tenant.namespace}"
+    assert _place(tenant, name) == f"{tenant.folder()}/{name}"
     tenant.vcenter.move(vm, "/DC0/vm")
-    tenant.eventually(
-        lambda: tenant.must_get("Machine", name)["status"]["vm"]["name"] == f"renamed-{tenant.namespace}",
-        "the status shows the new name",
-    )
+    tenant.eventually(lambda: _place(tenant, name) == f"/DC0/vm/{name}", "the status shows the new folder")
+    tenant.vcenter.rename(vm, new)
+    tenant.eventually(lambda: _place(tenant, name) == f"/DC0/vm/{new}", "the status shows the new name")
+    assert tenant.must_get("Machine", name)["status"]["vm"]["name"] == new
     assert len(tenant.machines()) == 1
     tenant.delete("MachineDeployment", "workers")
     tenant.gone("Machine", name)
-    assert tenant.vcenter.find(f"/DC0/vm/renamed-{tenant.namespace}") is None
+    assert tenant.vcenter.find(f"/DC0/vm/{new}") is None
 
 
 def test_a_renamed_folder_is_followed_and_still_goes_with_the_cluster(tenant: Tenant) -> None:
-    one_worker(tenant)
+    name = one_worker(tenant)
     folder = tenant.vcenter.find(tenant.folder())
     new = f"/DC0/vm/kubernetes/renamed-{tenant.namespace}"
     tenant.vcenter.rename(folder, f"renamed-{tenant.namespace}")
@@ -68,6 +74,7 @@ def test_a_renamed_folder_is_followed_and_still_goes_with_the_cluster(tenant: Te
     )
     message = tenant.condition("Cluster", "shop", "FolderReady", "True", "Moved")
     assert new in message
+    tenant.eventually(lambda: _place(tenant, name) == f"{new}/{name}", "the worker's status follows")
     tenant.scale("workers", 2)
     tenant.all_ready("workers", 2)
     assert len(tenant.vcenter.vms_in(new)) == 2

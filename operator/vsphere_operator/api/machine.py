@@ -109,6 +109,8 @@ class VirtualMachineStatus(Model):
     """The VM's BIOS UUID."""
     name: str | None = None
     """The VM's name."""
+    inventory_path: str | None = None
+    """Where it lies in vCenter, as `/datacenter/vm/folder/name`; it stays this Machine's when a person moves it."""
     vcenter: str | None = None
     """The instance UUID of the vCenter that the MoRef belongs to."""
     host: str | None = None

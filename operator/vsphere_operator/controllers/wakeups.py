@@ -211,5 +211,6 @@ def _for_machines(cluster: Object) -> Any:
     """What of a Cluster its Machines act on."""
     status = cluster.get("status") or {}
     states = {c["type"]: c["status"] for c in status.get("conditions") or [] if c["type"] == "FolderReady"}
-    folder = (status.get("folder") or {}).get("moRef")
-    return cluster["spec"], folder, states, "deletionTimestamp" in cluster["metadata"]
+    folder = status.get("folder") or {}
+    place = folder.get("moRef"), folder.get("path")
+    return cluster["spec"], place, states, "deletionTimestamp" in cluster["metadata"]

@@ -84,12 +84,11 @@ def removal(site: Site) -> float:
 def move(site: Site) -> float:
     name, vm = site.worker()
     elsewhere = site.tenant.vcenter.find("/DC0/vm")
-    before = site.tenant.must_get("Machine", name)["metadata"]["resourceVersion"]
     return site.seconds_until(
         "Machine",
         name,
         lambda: elsewhere.MoveIntoFolder_Task([vm]),
-        lambda m: bool(m["metadata"]["resourceVersion"] != before),
+        lambda m: m["status"]["vm"]["inventoryPath"] == f"/DC0/vm/{name}",
     )
 
 
@@ -121,7 +120,7 @@ def move_folder(site: Site) -> float:
 EVENTS: dict[str, Callable[[Site], float]] = {
     "power-off of a worker's VM: status.vm.powerState or the power-on": power_off,
     "rename of a worker's VM: status.vm.name": rename,
-    "move of a worker's VM into another folder: any change of its status": move,
+    "move of a worker's VM into another folder: status.vm.inventoryPath": move,
     "removal of a worker's VM: status.failureReason": removal,
     "rename of a Cluster's folder: status.folder.path": rename_folder,
     "move of a Cluster's folder: status.folder.path": move_folder,

@@ -125,6 +125,7 @@ OWN: list[tuple[Key, str, Any, set[Key]]] = [
     (SEED, "status.new", 1, {SEED}),
     (CLUSTER, "spec.new", 1, {CLUSTER, READY, BUSY, STUCK}),
     (CLUSTER, "status.folder.moRef", "Folder:2", {CLUSTER, READY, BUSY, STUCK}),
+    (CLUSTER, "status.folder.path", "/DC0/vm/elsewhere", {CLUSTER, READY, BUSY, STUCK}),
     (CLUSTER, "status.conditions", _conditions(FolderReady="False"), {CLUSTER, READY, BUSY, STUCK}),
     (CLUSTER, "metadata.deletionTimestamp", "now", {CLUSTER, READY, BUSY, STUCK}),
     (CLUSTER, "status.machines", 7, {CLUSTER}),

@@ -97,13 +97,14 @@ def macs(details: Answer[VmDetails] | None) -> Sequence[str]:
 
 
 def seen_status(work: Work) -> MachineStatus:
-    """The status with what the inventory shows of host, datastore, power and addresses."""
+    """The status with what the inventory shows of place, host, datastore, power and addresses."""
     inventory, vm = work.access.vcenter.inventory, work.vm
     host = inventory.get(vm.host) if vm and vm.host else None
     datastore = inventory.get(vm.datastores[0]) if vm and vm.datastores else None
     return machine_status.observed(
         work.machine,
         vm,
+        path=inventory.path(vm.moref) if vm else None,
         host=host.name if host else None,
         datastore=datastore.name if datastore else None,
     )

@@ -55,7 +55,7 @@ STORAGE_DRS_OFF = "StorageDrsOff"
 
 
 def observed(
-    machine: Machine, vm: VmEntity | None, *, host: str | None, datastore: str | None
+    machine: Machine, vm: VmEntity | None, *, path: str | None, host: str | None, datastore: str | None
 ) -> MachineStatus:
     """The status with what the inventory shows of the VM."""
     before = machine.status
@@ -64,6 +64,7 @@ def observed(
     seen = before.vm.model_copy(
         update={
             "name": vm.name,
+            "inventory_path": path,
             "bios_uuid": vm.bios_uuid,
             "instance_uuid": vm.instance_uuid or before.vm.instance_uuid,
             "power_state": vm.power_state,
