@@ -122,6 +122,28 @@ async def test_an_invalid_collector_version_means_a_full_read(
     await becomes(lambda: len(double.calls(method="DestroyPropertyCollector")) == 1)
 
 
+async def test_an_answer_that_cannot_be_taken_over_means_a_full_read(
+    vcenter: VCenter, outsider: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    inventory, apply = vcenter.inventory, vcenter.inventory.apply
+    vm = entity(inventory, "/DC0/vm/DC0_C0_RP0_VM0")
+    mishaps = [KeyError("what nobody thought of")]
+
+    def fail_once(*arguments: Any) -> list[Change]:
+        if mishaps:
+            raise mishaps.pop()
+        return list(apply(*arguments))
+
+    monkeypatch.setattr(inventory, "apply", fail_once)
+    theirs = vim.VirtualMachine(vm.moref.partition(":")[2], outsider._stub)
+    await asyncio.to_thread(lambda: wait_for_task(theirs.PowerOff()))
+    await becomes(lambda: not mishaps)
+    await becomes(lambda: isinstance(vcenter.state, Unavailable) and not inventory.synced)
+    await becomes(lambda: getattr(inventory.vm(vm.moref), "power_state", "") == "poweredOff")
+    await becomes(lambda: vcenter.ready)
+    assert "what nobody thought of" in caplog.text
+
+
 async def test_a_vcenter_that_fails_for_a_while_is_unavailable_and_comes_back(
     vcenter: VCenter, outsider: Any, double: Double, changes: list[Change]
 ) -> None:

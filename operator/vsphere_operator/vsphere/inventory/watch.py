@@ -92,6 +92,7 @@ class Watch:
         self._lock = threading.Lock()
         self._current: Collector | None = None
         self._synced = False
+        self._mishap: Fault | None = None
         self._entities: dict[MoRef, Entity] = {}
         self._datacenters: set[MoRef] = set()
         self._tasks: dict[tuple[str, TaskRef], dict[str, Any]] = {}
@@ -178,7 +179,7 @@ class Watch:
             fault = self._until_interrupted()
             if self._stop.is_set():
                 break
-            if self._synced:
+            if self._synced and self._mishap is None:
                 pause, anew = _FIRST_PAUSE, 0
             if fault is None:
                 anew += 1
@@ -248,6 +249,8 @@ class Watch:
                 version, complete = self._next(current, version, complete)
                 self._synced = self._synced or complete
                 self._rescoped = complete and self._out_of_scope(current, root)
+                if self._mishap is not None:
+                    raise VSphereError(self._mishap)
         except vmodl.query.InvalidCollectorVersion:
             # The server lost track of what it told; the caller begins anew, with views and filters of its
             # own.
@@ -257,7 +260,11 @@ class Watch:
                 raise
 
     def _begin(self, about: About, root: MoRef, datacenters: frozenset[MoRef] | None, rescoped: bool) -> None:
-        self._post(lambda: self._sink.begin(about, root, datacenters, rescoped=rescoped))
+        def begin() -> None:
+            self._mishap = None
+            self._sink.begin(about, root, datacenters, rescoped=rescoped)
+
+        self._post(begin)
 
     def _out_of_scope(self, current: Collector, root: MoRef) -> bool:
         """Whether other datacenters are to be read than are: then all begins anew."""
@@ -417,7 +424,17 @@ class Watch:
 
     def _deliver(self, receive: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._slots.release()
-        receive(*arguments)
+        try:
+            receive(*arguments)
+        except Exception as error:
+            # The copy lacks something now, and nobody knows what: it counts for nothing until all is read again.
+            self._mishap = self._fault_of(error)
+            self._loop.run_in_executor(None, self._end_wait)
+            self._sink.failed(self._mishap)
+
+    def _end_wait(self) -> None:
+        with contextlib.suppress(VSphereError):
+            self.nudge()
 
 
 def _about(content: Any) -> About:
