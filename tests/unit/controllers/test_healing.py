@@ -113,6 +113,19 @@ async def test_a_machine_goes_on_when_its_input_is_corrected(
     assert site.is_ready("Machine", "worker-1"), site.condition("Machine", "worker-1")
 
 
+async def test_a_cluster_with_a_folder_says_that_its_datacenter_is_not_in_vcenter(site: Site) -> None:
+    await site.with_cluster()
+    entity(DC, name="other")(site)
+    site.api.edit("Cluster", NAMESPACE, "shop", metadata={"annotations": {"look": "again"}})
+    await site.run(patience=1)
+    assert site.reason("Cluster", "shop") == "DatacenterNotFound", site.condition("Cluster", "shop")
+    assert site.condition("Cluster", "shop", "DatacenterKnown")["status"] == "False"
+    assert site.condition("Cluster", "shop", "FolderReady")["status"] == "True"
+    entity(DC, name="DC0")(site)
+    await site.run(patience=SOON)
+    assert site.is_ready("Cluster", "shop"), site.condition("Cluster", "shop")
+
+
 def _unavailable(site: Site) -> None:
     site.process.vcenter.state = Unavailable(fault(FaultClass.CREDENTIALS, "InvalidLogin", 900.0))
 

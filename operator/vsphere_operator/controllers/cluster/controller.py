@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.vspheresettings import SecretLocation
-from vsphere_operator.controllers import clusters, conditions, indexes, settings, status, unsupported
+from vsphere_operator.controllers import clusters, conditions, indexes, lookups, settings, status, unsupported
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.tag_looks import TagLooks
@@ -109,6 +109,9 @@ class ClusterController:
         beyond = unsupported.refused_in_datacenter(found.offer.name, found.offer.vsphere.to_json())
         if beyond:
             return beyond
+        lost = _without_datacenter(found)
+        if lost:
+            return lost
         await self._check_consumer(work, found)
         held = self._held(work, found)
         if held is not None:
@@ -256,6 +259,13 @@ class ClusterController:
             if reference
             else None,
         )
+
+
+def _without_datacenter(access: Access) -> Problem | None:
+    """A datacenter that vCenter lacks is the Seed's mistake; without it no folder shows, not even one's own."""
+    name, field = access.offer.vsphere.datacenter, access.offer.field("datacenter")
+    found = lookups.find_datacenter(access.vcenter.inventory, name, field=field)
+    return replace(found, condition=DATACENTER_KNOWN) if isinstance(found, Problem) else None
 
 
 def _key(work: Work) -> Key:
