@@ -17,6 +17,9 @@ from vsphere_operator.controllers.datacenters import (
 )
 from vsphere_operator.controllers.ports import Objects
 
+NO_CONSUMER = "ConsumerCredentialsMissing"
+"""The reason when no user is named for CCM and CSI."""
+
 
 async def access(objects: Objects, vcenters: VCenterPool, cluster: Cluster) -> Access | Problem:
     """The vCenter of a Cluster as its infrastructure user."""
@@ -69,3 +72,16 @@ async def infrastructure_login(objects: Objects, offer: Offer, cluster: Cluster)
         f"or {offer.field('infraManagementUser')}"
     )
     return Problem(CREDENTIALS_VALID, "CredentialsMissing", words)
+
+
+async def consumer_login(objects: Objects, cluster: Cluster) -> Login | Problem:
+    """The user that a user cluster's CCM and CSI driver log in as; the infrastructure user is never handed out.
+
+    The Problem says which Secret or key is missing (reasons SecretNotFound, SecretIncomplete), or, with the reason
+    NO_CONSUMER, that no user is named at all: then folder, tags and VMs are still made.
+    """
+    reference = cluster.spec.cloud.vsphere.credentials_secret_ref
+    if reference is not None:
+        return await read_login(objects, cluster.metadata.namespace or "", reference.name)
+    words = "no user for CCM and CSI is named: set spec.cloud.vsphere.credentialsSecretRef"
+    return Problem(CREDENTIALS_VALID, NO_CONSUMER, words)

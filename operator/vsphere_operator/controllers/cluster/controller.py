@@ -23,7 +23,6 @@ from vsphere_operator.controllers.datacenters import (
     Access,
     VCenterPool,
     explain,
-    read_login,
 )
 from vsphere_operator.controllers.faults import problem_of
 from vsphere_operator.controllers.lifecycle import (
@@ -158,12 +157,10 @@ class ClusterController:
 
     async def _check_consumer(self, work: Work, access: Access) -> None:
         """The CCM's and CSI driver's user: told when it is wrong; folder and tags do not wait for it."""
-        reference = work.cluster.spec.cloud.vsphere.credentials_secret_ref
-        if reference is None:
-            return
-        login = await read_login(self._objects, metadata(work.obj)["namespace"], reference.name)
+        login = await clusters.consumer_login(self._objects, work.cluster)
         if isinstance(login, Problem):
-            work.hindered(login)
+            if login.reason != clusters.NO_CONSUMER:
+                work.hindered(login)
             return
         if login.credentials == access.login.credentials:
             return
