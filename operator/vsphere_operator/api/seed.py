@@ -107,7 +107,7 @@ class SeedVSphere(Model):
     root_path: AbsolutePath | None = None
     """The folder below which each user cluster gets one of its own. Default: /<datacenter>/vm."""
     create_root_path: bool = False
-    """Create missing folders on the way to the root path. Default: false."""
+    """Create missing folders on the way to a Cluster's folder; they stay when it goes. Default: false."""
     datastore: InventoryName | None = None
     """The default datastore for VM files and for volumes."""
     resource_pool: InventoryName | None = None

@@ -46,7 +46,6 @@ _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
     "orphanPolicy": ("Report",),
 }
 _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "createRootPath": (False,),
     "storagePolicy": (),
     "allowed": ({},),
     "failureDomains": ([],),

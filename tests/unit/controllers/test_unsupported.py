@@ -49,9 +49,9 @@ def test_what_is_only_missed_is_told() -> None:
 
 
 def test_a_datacenters_field_is_named_with_its_path() -> None:
-    problem = unsupported.refused_in_datacenter("frankfurt", {"createRootPath": True})
+    problem = unsupported.refused_in_datacenter("frankfurt", {"failureDomains": [{"name": "a"}]})
     assert problem is not None
-    assert "spec.datacenters.frankfurt.vsphere.createRootPath" in problem.message
+    assert "spec.datacenters.frankfurt.vsphere.failureDomains" in problem.message
 
 
 def test_a_preset_is_refused() -> None:

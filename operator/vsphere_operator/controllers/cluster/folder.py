@@ -9,6 +9,7 @@ from vsphere_operator.api.cluster import Cluster, FolderStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Offer
+from vsphere_operator.controllers.folder_paths import Lacking
 from vsphere_operator.vsphere.morefs import MoRef
 
 FOLDER_READY = "FolderReady"
@@ -38,6 +39,7 @@ class Place:
 class Seen:
     """One look at the inventory. ``recorded`` is the folder of the status, there under ``recorded_name``.
 
+    ``lacking`` is what may be made of the way there, ``misplaced`` why no VM of the datacenter can lie there.
     ``at_path`` lies where the folder belongs, ``working`` lies there under its working name; ``taken_by`` is another
     Cluster that records the one at the path.
     """
@@ -49,6 +51,8 @@ class Seen:
     recorded_path: str | None = None
     parent: MoRef | None = None
     first_missing: str | None = None
+    lacking: Lacking | None = None
+    misplaced: str | None = None
     at_path: MoRef | None = None
     working: MoRef | None = None
     taken_by: str | None = None
@@ -69,6 +73,14 @@ class Record:
     """Write down which folder it is, before anything else."""
 
     record: FolderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CreateParents:
+    """Make the way there, which the Seed allows, and then the folder under its working name."""
+
+    lacking: Lacking
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +111,7 @@ class Block:
     problem: Problem
 
 
-Step = Ready | Record | Create | Rename | Confirm | Block
+Step = Ready | Record | CreateParents | Create | Rename | Confirm | Block
 
 
 def place(offer: Offer, cluster: Cluster, cluster_id: str) -> Place:
@@ -132,24 +144,40 @@ def plan(seen: Seen, where: Place) -> Step:
     if seen.working is not None:
         # Made by us before the operator died: nobody else would choose this name.
         return Record(_record(seen, where, seen.working, Origin.CREATED))
+    if seen.misplaced:
+        words = f"no VM of this datacenter can lie in {where.parent}: {seen.misplaced}; correct rootPath or basePath"
+        return Block(Problem(FOLDER_READY, "FolderElsewhere", words))
     if seen.at_path is not None:
         if seen.taken_by:
-            words = f"the folder {where.path} belongs to the Cluster {seen.taken_by}; rename one of the two"
-            return Block(Problem(FOLDER_READY, "FolderTaken", words))
+            return _taken(where, seen.taken_by, "rename one of the two")
         return Record(_record(seen, where, seen.at_path, Origin.ADOPTED))
-    if seen.parent is None:
-        words = (
-            f"the folder {seen.first_missing or where.parent} is missing, so {where.name} cannot be made below it; "
-            "create it in vCenter, or correct rootPath in the Seed or basePath in the Cluster"
-        )
-        return Block(Problem(FOLDER_READY, "ParentFolderNotFound", words))
-    return Create(seen.parent, where.working_name)
+    if seen.parent is not None:
+        return Create(seen.parent, where.working_name)
+    if seen.lacking is not None:
+        return CreateParents(seen.lacking, where.working_name)
+    words = (
+        f"the folder {seen.first_missing or where.parent} is missing, so {where.name} cannot be made below it; "
+        "create it in vCenter, set createRootPath in the Seed, or correct rootPath there or basePath in the Cluster"
+    )
+    return Block(Problem(FOLDER_READY, "ParentFolderNotFound", words))
+
+
+def _taken(where: Place, owner: str, remedy: str) -> Block:
+    words = f"the folder {where.path} belongs to the Cluster {owner}; {remedy}"
+    return Block(Problem(FOLDER_READY, "FolderTaken", words))
 
 
 def _external(seen: Seen, where: Place) -> Step:
     if seen.at_path is None:
         words = f"the folder {where.path} of spec.cloud.vsphere.folder is not there, or may not be seen; create it"
         return Block(Problem(FOLDER_READY, "FolderNotFound", words))
+    if seen.taken_by:
+        return _taken(where, seen.taken_by, "name another one in spec.cloud.vsphere.folder of a new Cluster")
+    if seen.misplaced:
+        words = (
+            f"no VM of this datacenter can lie in {where.path}: {seen.misplaced}; name a folder that suits"
+        )
+        return Block(Problem(FOLDER_READY, "FolderElsewhere", words))
     if seen.status is not None and seen.status.origin is Origin.CREATED:
         words = (
             f"this Cluster has a folder of its own already ({seen.status.path}), and VMs do not move: "

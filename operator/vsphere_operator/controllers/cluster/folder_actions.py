@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from vsphere_operator.api.cluster import FolderStatus
 from vsphere_operator.api.operations import Origin
-from vsphere_operator.controllers import indexes, lookups, status
+from vsphere_operator.controllers import folder_paths, indexes, lookups, status
 from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
+from vsphere_operator.controllers.folder_paths import Lacking
 from vsphere_operator.controllers.intents import expected, inventory_at, seconds_until_shown
 from vsphere_operator.vsphere.answers import Absent, Present
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import Folder
-from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.morefs import MoRef, kind_of
 from vsphere_operator.vsphere.tasks import Failed, Forgotten, Succeeded
 
 _MOST_STEPS = 8
@@ -40,11 +41,14 @@ async def ensure(work: Work) -> Problem | None:
                 return problem
             case folder.Record(record=record):
                 await _record(work, record)
-            case folder.Create(parent=parent, name=name):
+            case folder.Create() | folder.CreateParents():
                 wait = create_unclear_for(work)
                 if wait > 0:
                     return _renaming(after=wait)
-                await _create(work, parent, name)
+                parent = (
+                    step.parent if isinstance(step, folder.Create) else await _parents(work, step.lacking)
+                )
+                await _create(work, parent, step.name)
             case folder.Rename(moref=moref, name=name):
                 return await _rename(work, moref, name)
             case folder.Confirm(moref=moref):
@@ -72,18 +76,57 @@ def observe(work: Work, where: folder.Place, *, rename_refused: bool) -> folder.
         recorded_path=inventory.path(ours.moref) if ours else None,
         parent=parent.moref if parent else None,
         first_missing=None if parent else lookups.first_missing(inventory, where.parent),
+        lacking=_may_be_made(work, where) if parent is None else None,
+        misplaced=_misplaced(work, at_path or parent),
         at_path=at_path.moref if at_path else None,
         working=working.moref if working and not where.external else None,
-        taken_by=_other_owner(work, at_path.moref) if at_path else None,
+        taken_by=_other_owner(work, at_path.moref, external=where.external) if at_path else None,
         rename_refused=rename_refused,
     )
 
 
-def _other_owner(work: Work, moref: MoRef) -> str | None:
-    """The Cluster, other than this one, whose status records that folder on this vCenter."""
+def _may_be_made(work: Work, where: folder.Place) -> Lacking | None:
+    vsphere = work.there.offer.vsphere
+    if where.external or not vsphere.create_root_path:
+        return None
+    return folder_paths.lacking(work.there.vcenter.inventory, where.parent, vsphere.datacenter)
+
+
+def _misplaced(work: Work, found: Folder | None) -> str | None:
+    if found is None:
+        return None
+    datacenter = work.there.offer.vsphere.datacenter
+    return folder_paths.misplaced(work.there.vcenter.inventory, found.moref, datacenter)
+
+
+async def _parents(work: Work, lacking: Lacking) -> MoRef:
+    """Make the way to the folder; what somebody, or another Cluster, made of it in this moment serves as well.
+
+    It is everybody's from then on: neither recorded, nor tagged, nor ever deleted. A name is there once, so a call
+    whose answer was lost can be repeated without an intent.
+    """
+    parent = lacking.below
+    for name in lacking.names:
+        try:
+            parent = await work.there.vcenter.folders.create(parent, name, op_id=work.op_id)
+        except VSphereError as error:
+            existing = MoRef(error.fault.object or "")
+            if error.fault.fault_class is not FaultClass.CONFLICT or kind_of(existing) != "Folder":
+                raise
+            parent = existing
+    return parent
+
+
+def _other_owner(work: Work, moref: MoRef, *, external: bool) -> str | None:
+    """The Cluster, other than this one, whose status records that folder on this vCenter.
+
+    A folder that a person names in several Clusters is shared on that person's word.
+    """
     for other in work.objects.by_index("Cluster", indexes.FOLDER, moref):
         recorded = (other.get("status") or {}).get("folder") or {}
         same = other["metadata"]["uid"] == work.obj["metadata"]["uid"]
+        if external and recorded.get("origin") == Origin.EXTERNAL:
+            continue
         if not same and recorded.get("vCenter", work.there.instance_uuid) == work.there.instance_uuid:
             return f"{other['metadata']['namespace']}/{other['metadata']['name']}"
     return None

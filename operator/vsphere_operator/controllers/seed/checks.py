@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsphere_operator.controllers import lookups
+from vsphere_operator.controllers import folder_paths, lookups
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.datacenters import Access, Offer
 from vsphere_operator.vsphere.inventory.entities import ComputeCluster, Datacenter
@@ -58,6 +58,11 @@ def _root(offer: Offer, inventory: Inventory) -> Problem | None:
     path = offer.vsphere.root_path
     if path is None or lookups.find_folder(inventory, path) is not None:
         return None
+    if (
+        offer.vsphere.create_root_path
+        and folder_paths.lacking(inventory, path, offer.vsphere.datacenter) is not None
+    ):
+        return None  # made with the first Cluster
     missing = lookups.first_missing(inventory, path) or path
     words = f"the folder {missing} is not in vCenter; create it, or correct {offer.field('rootPath')}"
     return Problem(lookups.PLACEMENT, "RootPathNotFound", words)

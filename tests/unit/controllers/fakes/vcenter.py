@@ -475,8 +475,10 @@ class FakeFolders:
 
     async def create(self, parent: MoRef, name: str, *, op_id: str) -> MoRef:
         def effect() -> MoRef:
-            if any(isinstance(e, Folder) and (e.parent, e.name) == (parent, name) for e in self._all()):
-                raise VSphereError(fault(FaultClass.CONFLICT, "NameTaken", 30.0, "DuplicateName"))
+            for entity in self._all():
+                if isinstance(entity, Folder) and (entity.parent, entity.name) == (parent, name):
+                    taken = fault(FaultClass.CONFLICT, "NameTaken", 30.0, "DuplicateName")
+                    raise VSphereError(replace(taken, object=entity.moref))
             return self._world.add_folder(name, parent)
 
         return await self._vcenter.call("create folder", effect)
