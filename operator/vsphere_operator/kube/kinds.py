@@ -48,6 +48,8 @@ _ALL = (
     Kind("Namespace", "", "v1", "namespaces", namespaced=False),
     Kind("Event", "", "v1", "events", namespaced=True),
     Kind("Lease", "coordination.k8s.io", "v1", "leases", namespaced=True),
+    # In user clusters only.
+    Kind("StorageClass", "storage.k8s.io", "v1", "storageclasses", namespaced=False),
 )
 
 KINDS = {kind.kind: kind for kind in _ALL}
