@@ -1,5 +1,6 @@
 """Cluster: a user cluster's vSphere side."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
@@ -215,6 +216,36 @@ class CategoryStatus(Model):
     """Created or Adopted."""
 
 
+class DeletionStep(StrEnum):
+    """The kinds of things that go with a Cluster, in the order in which they go."""
+
+    LOAD_BALANCERS = "LoadBalancers"
+    """Services of type LoadBalancer in the user cluster, where `spec.deletion` says so."""
+    VOLUMES = "Volumes"
+    """The user cluster's volumes, where `spec.deletion` says so."""
+    WORKERS = "Workers"
+    """MachineDeployments, MachineSets, Machines, and with them their VMs."""
+    FOLDER = "Folder"
+    """The VM folder."""
+    TAGS = "Tags"
+    """Tags and tag categories."""
+
+
+class DeletionStatus(Model):
+    """How far the deletion of a Cluster has come."""
+
+    step: DeletionStep
+    """What is being removed now."""
+    reason: str
+    """What it waits for, as one CamelCase word."""
+    since: datetime
+    """Since when it waits for that."""
+    waits_for: Annotated[list[str], Field(max_length=20)] = Field(default_factory=list)
+    """The objects that it waits for, the first twenty of them."""
+    done: Annotated[list[DeletionStep], SET_LIST] = Field(default_factory=list)
+    """What was found to be gone from the user cluster, which may itself be gone by now."""
+
+
 class ClusterStatus(Status):
     """A user cluster's vSphere side as it is."""
 
@@ -230,6 +261,8 @@ class ClusterStatus(Status):
     """With presetPolicy Pin: the preset's settings as they were first used."""
     intents: list[Operation] = Field(default_factory=list)
     """Changes of vCenter that are intended or under way."""
+    deletion: DeletionStatus | None = None
+    """While it is deleted: what that waits for."""
     machines: int | None = None
     """How many Machines belong to the Cluster."""
     ready_machines: int | None = None

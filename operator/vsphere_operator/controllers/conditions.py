@@ -33,7 +33,7 @@ class Problem:
 
     ``condition`` names the concern that it belongs to. ``stalled`` problems need a person; the others heal by
     themselves, and ``retry_after`` (seconds) says when a look is worth while without an event. ``certain``: the
-    condition is known to be false, although it heals by itself.
+    condition is known to be false, although it heals by itself. ``waits_for`` names the objects that have to go first.
     """
 
     condition: str
@@ -42,6 +42,7 @@ class Problem:
     stalled: bool = True
     retry_after: float | None = None
     certain: bool = False
+    waits_for: tuple[str, ...] = ()
 
     def as_condition(self) -> Condition:
         state: Status = "False" if self.stalled or self.certain else "Unknown"
@@ -72,6 +73,12 @@ def summary(problem: Problem) -> list[Condition]:
     """Ready and its companions for an object that has this problem."""
     make = stalled if problem.stalled else reconciling
     return make(problem.reason, problem.message)
+
+
+def named(things: Sequence[str], most: int = 5) -> str:
+    """The first few of many things, for a message."""
+    rest = len(things) - most
+    return ", ".join(things[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def timestamp(moment: datetime) -> str:
@@ -118,3 +125,13 @@ def find(conditions: Sequence[Mapping[str, Any]], type_: str) -> Mapping[str, An
 def is_true(conditions: Sequence[Mapping[str, Any]], type_: str) -> bool:
     condition = find(conditions, type_)
     return condition is not None and condition.get("status") == "True"
+
+
+def hindrance(conditions: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why an object does not come on: it is stalled, or what it needs cannot be reached; in its own words."""
+    ready = find(conditions, READY)
+    if ready is None or ready.get("status") == "True":
+        return None
+    about = find(conditions, "VCenterAvailable")
+    away = about is not None and about.get("status") != "True" and about.get("reason") == ready.get("reason")
+    return str(ready.get("message") or ready["reason"]) if away or is_true(conditions, STALLED) else None

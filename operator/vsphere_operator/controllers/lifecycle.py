@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vsphere_operator.api.names import FINALIZER, ID_ANNOTATION, ORPHAN_ANNOTATION, PAUSED_ANNOTATION
+from vsphere_operator.api.names import (
+    FINALIZER,
+    ID_ANNOTATION,
+    ORPHAN_ANNOTATION,
+    ORPHAN_WORDS,
+    PAUSED_ANNOTATION,
+)
 from vsphere_operator.controllers.ports import Object, Objects
 
 ORPHAN_FINALIZER = "orphan"
@@ -49,13 +55,25 @@ def is_held(objects: Objects, worker: Object) -> bool:
 
 
 def orphaned(obj: Object) -> frozenset[str]:
-    """The kinds of things that a person has said may be left behind: ``machines``, ``folder``, ``tags`` or ``all``."""
-    words = annotations_of(obj).get(ORPHAN_ANNOTATION, "")
-    return frozenset(w.strip().lower() for w in words.split(",") if w.strip())
+    """The kinds of things that a person has said may be left behind, as ORPHAN_WORDS spells them."""
+    known = {word.lower(): word for word in ORPHAN_WORDS}
+    return frozenset(known[word.lower()] for word in _orphan_words(obj) if word.lower() in known)
+
+
+def misspelt_orphans(obj: Object) -> list[str]:
+    """What is in the annotation and means nothing: nobody lets go of anything by it."""
+    known = {word.lower() for word in ORPHAN_WORDS}
+    return [word for word in _orphan_words(obj) if word.lower() not in known]
 
 
 def lets_go(obj: Object, thing: str) -> bool:
+    """Whether a person has said that this kind of thing may be left behind."""
     return bool(orphaned(obj) & {thing, "all"})
+
+
+def _orphan_words(obj: Object) -> list[str]:
+    words = (word.strip() for word in annotations_of(obj).get(ORPHAN_ANNOTATION, "").split(","))
+    return [word for word in words if word]
 
 
 def controller_of(obj: Object) -> Mapping[str, Any] | None:

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from vsphere_operator.controllers import conditions, indexes
-from vsphere_operator.controllers.lifecycle import controller_of, identity, labels_of, metadata
+from vsphere_operator.controllers.lifecycle import (
+    controller_of,
+    identity,
+    is_deleting,
+    labels_of,
+    lets_go,
+    metadata,
+)
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.identity import instance_uuid
@@ -135,14 +142,14 @@ class Wakeups:
         }
 
     def _upwards(self, old: Object | None, new: Object | None) -> set[Key]:
-        """The owner; and the Cluster, which counts its Machines and waits for its workers to go."""
+        """The owner; and the Cluster, which counts its Machines and tells what keeps its workers from going."""
         keys = set()
         for obj in (old, new):
             owner = controller_of(obj) if obj is not None else None
             if owner is not None and obj is not None and owner.get("kind") in RECONCILED:
                 keys.add(Key(str(owner["kind"]), metadata(obj)["namespace"], str(owner["name"])))
         obj = new if new is not None else old
-        if obj is None or (old is not None and new is not None and _is_ready(old) == _is_ready(new)):
+        if obj is None or (old is not None and new is not None and _for_cluster(old) == _for_cluster(new)):
             return keys
         namespace, name = metadata(obj)["namespace"], obj["spec"]["clusterName"]
         if self._objects.get("Cluster", namespace, name) is not None:
@@ -203,6 +210,12 @@ def _is_ready(obj: Object) -> bool:
     return conditions.is_true((obj.get("status") or {}).get("conditions") or [], conditions.READY)
 
 
+def _for_cluster(worker: Object) -> Any:
+    """What a Cluster counts of a worker, and why a worker that has to go cannot."""
+    found = (worker.get("status") or {}).get("conditions") or []
+    return _is_ready(worker), conditions.hindrance(found) if is_deleting(worker) else None
+
+
 def _paused(cluster: Object | None) -> bool:
     return cluster is not None and bool(cluster["spec"].get("paused"))
 
@@ -213,4 +226,5 @@ def _for_machines(cluster: Object) -> Any:
     states = {c["type"]: c["status"] for c in status.get("conditions") or [] if c["type"] == "FolderReady"}
     folder = status.get("folder") or {}
     place = folder.get("moRef"), folder.get("path")
-    return cluster["spec"], place, states, "deletionTimestamp" in cluster["metadata"]
+    leaving = is_deleting(cluster), lets_go(cluster, "machines")
+    return cluster["spec"], place, states, leaving

@@ -12,6 +12,7 @@ from vsphere_operator.api.durations import parse_duration
 from vsphere_operator.api.vspheresettings import SecretLocation
 from vsphere_operator.controllers import clusters, conditions, indexes, lookups, settings, status, unsupported
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.tag_looks import TagLooks
 from vsphere_operator.controllers.cluster.work import Work
@@ -31,7 +32,6 @@ from vsphere_operator.controllers.lifecycle import (
     identity,
     is_deleting,
     is_paused,
-    lets_go,
     metadata,
     orphaned,
     release,
@@ -81,6 +81,8 @@ class ClusterController:
             return Result()
         work = Work(obj, self._objects, self._installation, ledgers=self._ledgers)
         if is_paused(obj):
+            if is_deleting(obj):
+                work.found(DELETING, "Paused", "nothing goes while spec.paused is true")
             return await self._finish(work, obj, conditions.paused(), None)
         if is_deleting(obj):
             return await self._delete(work)
@@ -173,34 +175,28 @@ class ClusterController:
 
     async def _delete(self, work: Work) -> Result:
         before = work.obj
-        problem = await self._guarded(work, folder.FOLDER_READY, self._unmake)
+        ending = Ending(work, self._events, reach=self._reach_unless_held)
+        problem = await self._guarded(work, folder.FOLDER_READY, lambda _: deletion.unmake(ending))
         if problem is None:
             await release(self._objects, work.obj)
             if not orphaned(before):
                 self._events.normal(before, "Deleted", "Nothing of this Cluster is left in vCenter.")
             return Result()
-        work.hindered(problem)
+        if work.status.folder is None:
+            work.over.add(folder.FOLDER_READY)
+        problem = advised(work, problem)
+        if problem.condition != DELETING:
+            work.hindered(problem)
+        assert work.step is not None  # noqa: S101 - a problem comes from a step
+        work.found(DELETING, problem.reason, problem.message)
         words = f"Deletion: {problem.message}"
         make = conditions.stalled if problem.stalled else conditions.reconciling
-        return await self._finish(work, before, make(problem.reason, words), problem)
+        told = progress(work.status.deletion, work.step, problem, status.now())
+        return await self._finish(work, before, make(problem.reason, words), problem, deletion=told)
 
-    async def _unmake(self, work: Work) -> Problem | None:
-        if not lets_go(work.obj, "machines"):
-            problem = await deletion.workers(work)
-            if problem is not None:
-                return problem
-        if deletion.nothing_made(work):
-            return None
-        if lets_go(work.obj, "all"):
-            deletion.tell_what_is_left(work, self._events)
-            return None
+    async def _reach_unless_held(self, work: Work) -> Access | Problem:
         found = await self._reach(work)
-        if isinstance(found, Problem):
-            return found
-        held = self._held(work, found)
-        if held is not None:
-            return held
-        return await deletion.unmake(work, self._events)
+        return found if isinstance(found, Problem) else self._held(work, found) or found
 
     async def _guarded(self, work: Work, concern: str, act: Act) -> Problem | None:
         """A fault of vCenter is a condition, not an exception, and a reason to leave it alone for a while."""
@@ -223,9 +219,15 @@ class ClusterController:
         return None if held is None else replace(held[0], retry_after=held[1])
 
     async def _finish(
-        self, work: Work, before: Object, summary: list[conditions.Condition], problem: Problem | None
+        self,
+        work: Work,
+        before: Object,
+        summary: list[conditions.Condition],
+        problem: Problem | None,
+        **fields: object,
     ) -> Result:
-        fields = {"effective": self._effective(work)} if work.access else {}
+        if work.access is not None:
+            fields["effective"] = self._effective(work)
         machines = self._objects.by_index(
             "Machine",
             indexes.CLUSTER,

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vsphere_operator.api.cluster import Cluster, ClusterStatus
+from vsphere_operator.api.cluster import Cluster, ClusterStatus, DeletionStep
+from vsphere_operator.api.names import ORPHAN_ANNOTATION, ORPHAN_WORDS
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.datacenters import Access
-from vsphere_operator.controllers.lifecycle import identity, is_deleting
+from vsphere_operator.controllers.lifecycle import identity, is_deleting, misspelt_orphans
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.vsphere.morefs import MoRef
 
+ORPHANS_KNOWN = "OrphansKnown"
 SUMMARY = {conditions.READY, conditions.RECONCILING, conditions.STALLED}
 
 
@@ -35,6 +37,10 @@ class Work:
     findings: dict[str, Condition] = field(default_factory=dict)
     concern: str | None = None
     """The condition that a fault of vCenter now belongs to, where it is not the folder's."""
+    step: DeletionStep | None = None
+    """What is being removed, while the Cluster goes."""
+    over: set[str] = field(default_factory=set)
+    """Conditions about what is not there any more."""
 
     @property
     def cluster(self) -> Cluster:
@@ -83,10 +89,10 @@ class Work:
 
         A ``complete`` look has seen all concerns: what it did not find again is over.
         """
-        told = unsupported.told_of_cluster(self.obj["spec"])
+        told = [*unsupported.told_of_cluster(self.obj["spec"]), *_told_of_annotations(self.obj)]
         wanted = {c.type: c for c in (*summary, *self.findings.values(), *told)}
         before = [] if complete else self._kept()
-        kept = [c for c in before if c.type not in wanted and c.type not in SUMMARY and not _stale(c)]
+        kept = [c for c in before if c.type not in wanted and c.type not in SUMMARY | _TOLD | self.over]
         await self._write(self.status.model_copy(update=fields), [*wanted.values(), *kept])
 
     async def intend(self, operation: Operation) -> None:
@@ -134,6 +140,13 @@ class Work:
 _COMPOSED = ("conditions", "observedGeneration")
 
 
-def _stale(condition: Condition) -> bool:
-    """What was told of fields that are gone from the spec by now."""
-    return condition.type == unsupported.SUPPORTED
+_TOLD = {unsupported.SUPPORTED, ORPHANS_KNOWN}
+"""What is told anew at each look: of a field or a word that is gone nothing is told any more."""
+
+
+def _told_of_annotations(obj: Object) -> list[Condition]:
+    wrong = misspelt_orphans(obj)
+    if not wrong:
+        return []
+    words = f"{ORPHAN_ANNOTATION} cannot let go of {', '.join(wrong)}; it knows {', '.join(ORPHAN_WORDS)}"
+    return [Condition(ORPHANS_KNOWN, "False", "UnknownWord", words)]

@@ -101,7 +101,7 @@ class MachineController:
             return Result()
         if is_deleting(obj) and not has_finalizer(obj):
             return Result()  # nothing was ever made for it; others hold it
-        if is_deleting(obj) and lets_go(obj, "machines"):
+        if is_deleting(obj) and self._is_let_go(obj):
             return await self._endings.let_go(obj)
         cluster = self._cluster(obj)
         if is_paused(obj) or (isinstance(cluster, Cluster) and cluster.spec.paused):
@@ -111,6 +111,12 @@ class MachineController:
             return await self._endings.without_vcenter(obj, found)
         assert isinstance(cluster, Cluster)  # noqa: S101 - _access has said so
         return await self._work(key, obj, cluster, found)
+
+    def _is_let_go(self, obj: Object) -> bool:
+        """On its own annotation, or on that of a Cluster that goes: nobody annotates a hundred Machines."""
+        cluster = self._objects.get("Cluster", obj["metadata"]["namespace"], obj["spec"]["clusterName"])
+        going = cluster is not None and is_deleting(cluster) and lets_go(cluster, "machines")
+        return going or lets_go(obj, "machines")
 
     def _cluster(self, obj: Object) -> Cluster | Problem:
         namespace, name = obj["metadata"]["namespace"], obj["spec"]["clusterName"]
