@@ -17,6 +17,7 @@ from vsphere_operator.api.base import (
     Definition,
     DNSLabel,
     FolderPath,
+    Int64,
     InventoryName,
     Model,
     Resource,
@@ -29,7 +30,13 @@ from vsphere_operator.api.base import (
 from vsphere_operator.api.conditions import Status
 from vsphere_operator.api.operations import Operation, Origin
 from vsphere_operator.api.references import KubeconfigReference, LocalInfraManagementUser, LocalReference
-from vsphere_operator.api.vspheresettings import DATASTORE_XOR_CLUSTER, EffectiveSettings, Networks, Tags
+from vsphere_operator.api.vspheresettings import (
+    DATASTORE_XOR_CLUSTER,
+    EffectiveSettings,
+    EffectiveTag,
+    Networks,
+    Tags,
+)
 
 IPAddress = Annotated[
     str,
@@ -246,6 +253,40 @@ class DeletionStatus(Model):
     """What was found to be gone from the user cluster, which may itself be gone by now."""
 
 
+class PinnedSettings(Model):
+    """A preset's settings at some time. Its users are not among them: those are always the Preset's own."""
+
+    base_path: str | None = None
+    """Absolute: replaces the datacenter's root path. Relative: goes below it."""
+    datastore: str | None = None
+    """The datastore for VM files and for volumes."""
+    datastore_cluster: str | None = None
+    """The datastore cluster for VM files."""
+    resource_pool: str | None = None
+    """The resource pool."""
+    networks: list[str] | None = None
+    """The networks, a NIC each, in order."""
+    storage_policy: str | None = None
+    """The storage policy."""
+    templates: dict[str, str] | None = None
+    """The VM template of each operating system."""
+    default_tag_category: str | None = None
+    """The category of tags that name none."""
+    tags: list[EffectiveTag] | None = None
+    """The tags of each Cluster's folder."""
+
+
+class PinnedPreset(Model):
+    """A preset as it was when it was first used with `presetPolicy: Pin`."""
+
+    preset: str
+    """The Preset's name; naming another one takes a new pin."""
+    generation: Int64
+    """The Preset's generation at that time."""
+    settings: PinnedSettings = Field(default_factory=PinnedSettings)
+    """Its settings at that time, without its users: those are always the Preset's own."""
+
+
 class ClusterStatus(Status):
     """A user cluster's vSphere side as it is."""
 
@@ -257,8 +298,8 @@ class ClusterStatus(Status):
     """The tag categories in use, and which of them were created for it."""
     effective: EffectiveSettings | None = None
     """The settings in force, and where each came from."""
-    pinned: EffectiveSettings | None = None
-    """With presetPolicy Pin: the preset's settings as they were first used."""
+    pinned: PinnedPreset | None = None
+    """With presetPolicy Pin: the preset as it was first used. Follow, and Pin again, takes it anew."""
     intents: list[Operation] = Field(default_factory=list)
     """Changes of vCenter that are intended or under way."""
     deletion: DeletionStatus | None = None

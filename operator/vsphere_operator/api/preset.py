@@ -69,6 +69,9 @@ class PresetSpec(Model):
 class PresetStatus(Status):
     """Whether the preset can be used."""
 
+    clusters: int | None = None
+    """How many Clusters name it."""
+
 
 class Preset(Resource):
     """Reusable settings for Clusters."""
@@ -82,6 +85,7 @@ class Preset(Resource):
             Column("Datacenter", ".spec.datacenter"),
             READY_COLUMN,
             REASON_COLUMN,
+            Column("Clusters", ".status.clusters", "integer"),
             MESSAGE_COLUMN,
             AGE_COLUMN,
         ),

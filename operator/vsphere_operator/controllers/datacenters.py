@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from vsphere_operator.api.references import CABundleKind, CABundleReference
 from vsphere_operator.api.seed import Seed, SeedVSphere
+from vsphere_operator.api.vspheresettings import Source
 from vsphere_operator.controllers import indexes
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.lifecycle import is_deleting, metadata
 from vsphere_operator.controllers.ports import Objects
+from vsphere_operator.controllers.presets import PresetUse
 from vsphere_operator.vsphere.endpoint import Credentials, Endpoint
 from vsphere_operator.vsphere.faults import Fault, FaultClass
 from vsphere_operator.vsphere.vcenters import Connected, Unavailable, VCenter
@@ -36,15 +39,36 @@ class VCenterPool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A datacenter that a Seed offers."""
+    """A datacenter that a Seed offers, and the preset that a Cluster lays over it."""
 
     seed: str
     name: str
     vsphere: SeedVSphere
+    preset: PresetUse | None = None
 
     def field(self, name: str) -> str:
         """Where a person finds a setting of this datacenter."""
         return f"Seed {self.seed}, spec.datacenters.{self.name}.vsphere.{name}"
+
+
+class Role(StrEnum):
+    """What a user of vCenter is for, in the words of conditions."""
+
+    INFRASTRUCTURE = "infrastructure user"
+    CONSUMER = "user of CCM and CSI"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUse:
+    """A Secret with a user's name and password, what the user is for, and which object names it."""
+
+    namespace: str
+    name: str
+    role: Role = Role.INFRASTRUCTURE
+    source: Source = Source.DATACENTER
+
+    def __str__(self) -> str:
+        return f"{self.role}, from the Secret {self.namespace}/{self.name} that the {self.source} names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +78,28 @@ class Login:
     namespace: str
     secret: str
     credentials: Credentials
+    role: Role = Role.INFRASTRUCTURE
+    source: Source = Source.DATACENTER
+
+    @property
+    def use(self) -> SecretUse:
+        return SecretUse(self.namespace, self.secret, self.role, self.source)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A vCenter that answers and whose inventory has been read."""
+    """A vCenter that answers and whose inventory has been read.
+
+    ``preset_problem``: the Cluster names a preset that it cannot use now. What exists may be looked at and may go;
+    nothing is made or changed by settings that are not known.
+    """
 
     offer: Offer
     endpoint: Endpoint
     login: Login
     vcenter: VCenter
     instance_uuid: str
+    preset_problem: Problem | None = None
 
 
 def find_offer(objects: Objects, datacenter: str) -> Offer | Problem:
@@ -89,25 +124,31 @@ def find_offer(objects: Objects, datacenter: str) -> Offer | Problem:
     return Offer(metadata(seeds[0])["name"], datacenter, seed.spec.datacenters[datacenter].vsphere)
 
 
-async def read_login(objects: Objects, namespace: str, name: str) -> Login | Problem:
-    """User name and password out of a Secret; line ends that an editor left behind do not count."""
-    data = await objects.secret(namespace, name)
+async def read_login(objects: Objects, use: SecretUse) -> Login | Problem:
+    """User name and password out of a Secret; line ends that an editor left behind do not count.
+
+    A Secret that is named is the one to use: missing, without a key or with an empty one, it is an error.
+    """
+    data = await objects.secret(use.namespace, use.name)
     if data is None:
-        return Problem(
-            CREDENTIALS_VALID,
-            "SecretNotFound",
-            f"the Secret {namespace}/{name} does not exist; create it with the keys username and password",
-        )
+        words = f"{use}: the Secret does not exist; create it with the keys username and password"
+        return Problem(CREDENTIALS_VALID, "SecretNotFound", words)
     values = {key: _text(data, key) for key in ("username", "password")}
-    missing = [key for key, value in values.items() if not value]
-    if missing:
-        return Problem(
-            CREDENTIALS_VALID,
-            "SecretIncomplete",
-            f"the Secret {namespace}/{name} has no usable {' and no '.join(missing)}; "
-            "it needs the keys username and password, both UTF-8 text and not empty",
+    flaws = [_flaw(data, key) for key, value in values.items() if not value]
+    if flaws:
+        words = (
+            f"{use}: {' and '.join(flaws)}; "
+            "the Secret needs the keys username and password, both UTF-8 text and not empty"
         )
-    return Login(namespace, name, Credentials(username=values["username"], password=values["password"]))
+        return Problem(CREDENTIALS_VALID, "SecretIncomplete", words)
+    credentials = Credentials(username=values["username"], password=values["password"])
+    return Login(use.namespace, use.name, credentials, use.role, use.source)
+
+
+def _flaw(data: Mapping[str, bytes], key: str) -> str:
+    if key not in data:
+        return f"the key {key} is missing"
+    return f"the key {key} is empty" if not data[key].strip() else f"the key {key} is no text"
 
 
 async def read_endpoint(objects: Objects, offer: Offer) -> Endpoint | Problem:
@@ -165,9 +206,7 @@ def _authority(url: str) -> str | None:
 def explain(fault: Fault, offer: Offer, login: Login) -> Problem:
     """Why vCenter cannot be used, with the Secret or the setting to look at."""
     if fault.fault_class is FaultClass.CREDENTIALS:
-        words = (
-            f"{fault.message} (user of the Secret {login.namespace}/{login.secret}, at {settings_url(offer)})"
-        )
+        words = f"{fault.message} ({login.use}, at {settings_url(offer)})"
         return Problem(CREDENTIALS_VALID, fault.reason, words, retry_after=fault.retry_after)
     passing = fault.fault_class in (FaultClass.UNREACHABLE, FaultClass.TRANSIENT)
     words = f"{settings_url(offer)}: {fault.message}"

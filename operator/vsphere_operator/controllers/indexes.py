@@ -22,6 +22,7 @@ OWNER = "controller-uid"
 INSTANCE_UUID = "instance-uuid"
 VM = "vm"
 DISCONTENT = "discontent"
+PRESET = "preset"
 
 
 def _secret_refs(obj: Object) -> Iterator[str]:
@@ -35,13 +36,14 @@ def _secret_refs(obj: Object) -> Iterator[str]:
         bundle = vsphere.get("caBundleRef")
         if bundle and bundle.get("kind") == "Secret":
             yield f"{bundle['namespace']}/{bundle['name']}"
-    own = (spec.get("cloud") or {}).get("vsphere") or {}
+    # A Cluster's own references have no namespace: it is the Cluster's. A Preset's have one.
+    own = (spec.get("cloud") or {}).get("vsphere") or spec.get("vsphere") or {}
     for reference in (
         own.get("credentialsSecretRef"),
         (own.get("infraManagementUser") or {}).get("secretRef"),
     ):
         if reference:
-            yield f"{namespace}/{reference['name']}"
+            yield f"{namespace or reference['namespace']}/{reference['name']}"
     bootstrap = (spec.get("bootstrap") or {}).get("dataSecretName")
     if bootstrap:
         yield f"{namespace}/{bootstrap}"
@@ -52,6 +54,12 @@ def _bundle_refs(obj: Object) -> Iterator[str]:
         bundle = (datacenter.get("vsphere") or {}).get("caBundleRef")
         if bundle and bundle.get("kind", "ConfigMap") == "ConfigMap":
             yield f"{bundle['namespace']}/{bundle['name']}"
+
+
+def _preset_ref(obj: Object) -> Iterator[str]:
+    reference = obj["spec"].get("presetRef")
+    if reference:
+        yield reference["name"]
 
 
 def _cluster_ref(obj: Object) -> Iterator[str]:
@@ -110,6 +118,9 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Seed", DATACENTER, lambda o: (o["spec"].get("datacenters") or {}).keys()),
     ("Seed", SECRET, _secret_refs),
     ("Seed", CONFIG_MAP, _bundle_refs),
+    ("Preset", SECRET, _secret_refs),
+    ("Preset", DATACENTER, lambda o: [o["spec"]["datacenter"]] if o["spec"].get("datacenter") else []),
+    ("Cluster", PRESET, _preset_ref),
     ("Cluster", SECRET, _secret_refs),
     ("Cluster", DATACENTER, lambda o: [o["spec"]["datacenter"]]),
     ("Cluster", FOLDER, _folder),

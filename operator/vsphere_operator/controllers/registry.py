@@ -15,6 +15,7 @@ from vsphere_operator.controllers.machine.controller import MachineController
 from vsphere_operator.controllers.machinedeployment.controller import MachineDeploymentController
 from vsphere_operator.controllers.machineset.controller import MachineSetController
 from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.preset.controller import PresetController
 from vsphere_operator.controllers.seed.controller import SeedController
 from vsphere_operator.controllers.sessions import RetainingPool, SessionUse, Tracked
 from vsphere_operator.controllers.wakeups import Wakeups
@@ -79,6 +80,7 @@ def build(
     return Controllers(
         controllers=[
             Tracked(seeds, use),
+            PresetController(objects=objects, events=events),
             Tracked(clusters, use),
             MachineDeploymentController(objects=objects, events=events),
             MachineSetController(objects=objects, events=events),

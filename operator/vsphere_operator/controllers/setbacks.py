@@ -58,6 +58,7 @@ class Setbacks:
 
 
 def inputs_of(access: Access, obj: Object, *generations: int) -> str:
-    """A fingerprint of what a call is made from: specs, the wish to go, the datacenter, and whose session it is."""
-    specs = (metadata(obj)["generation"], is_deleting(obj), *generations)
-    return f"{specs}/{hash(access.offer.vsphere.model_dump_json())}/{access.login.credentials.version}"
+    """A fingerprint of what a call is made from: specs, the wish to go, datacenter and preset, and the session."""
+    offer, specs = access.offer, (metadata(obj)["generation"], is_deleting(obj), *generations)
+    preset = offer.preset.spec.model_dump_json() if offer.preset else ""
+    return f"{specs}/{hash((offer.vsphere.model_dump_json(), preset))}/{access.login.credentials.version}"

@@ -1,4 +1,4 @@
-"""The settings in force: datacenter, then cluster, then machine, each filling in only what the next leaves out.
+"""The settings in force: datacenter, preset, cluster, machine, each filling in only what the next leaves out.
 
 An absent field inherits, an empty list clears. ``datastore`` and ``datastoreCluster`` inherit as one unit. Nothing is
 ever written into a spec; where each value came from can be read in ``status.effective``.
@@ -6,14 +6,15 @@ ever written into a spec; where each value came from can be read in ``status.eff
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machinetemplate import MachineTemplateSpec
 from vsphere_operator.api.vspheresettings import EffectiveSettings, EffectiveTag, SecretLocation, Source, Tag
-from vsphere_operator.controllers.datacenters import Login, Offer
+from vsphere_operator.controllers.datacenters import Login, Offer, SecretUse
+from vsphere_operator.controllers.presets import PresetUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Layer:
 
 
 _UNITS: Mapping[str, str] = {"datastore": "storage", "datastoreCluster": "storage"}
+_UNSHOWN = ("basePath",)  # what comes of it shows as the folder
 
 
 def merge(layers: list[Layer]) -> dict[str, Setting]:
@@ -57,20 +59,13 @@ def merge(layers: list[Layer]) -> dict[str, Setting]:
 
 
 def for_cluster(offer: Offer, cluster: Cluster) -> dict[str, Setting]:
-    """What holds for a Cluster: its root path or folder, storage, pool, networks and policy."""
-    return merge([_datacenter_layer(offer), _cluster_layer(cluster)])
+    """What holds for a Cluster: storage, pool, networks, policy, base path, tags and their default category."""
+    return merge([*_base(offer), _cluster_layer(cluster)])
 
 
 def for_machine(offer: Offer, cluster: Cluster, spec: MachineTemplateSpec) -> dict[str, Setting]:
     """What holds for a Machine: the Cluster's, and its own on top."""
-    template = (offer.vsphere.templates or {}).get(spec.operating_system.value)
-    system = Layer(
-        Source.DATACENTER,
-        f"Seed {offer.seed}, spec.datacenters.{offer.name}.vsphere",
-        {"template": template},
-        {"template": f"templates.{spec.operating_system.value}"},
-    )
-    own = spec.vsphere
+    system, own = spec.operating_system.value, spec.vsphere
     machine = Layer(
         Source.MACHINE,
         "spec.vsphere",
@@ -81,15 +76,42 @@ def for_machine(offer: Offer, cluster: Cluster, spec: MachineTemplateSpec) -> di
             "resourcePool": own.resource_pool,
             "networks": _names(own.networks),
             "storagePolicy": own.storage_policy,
+            "tags": own.tags,
         },
     )
-    return merge([_datacenter_layer(offer), system, _cluster_layer(cluster), machine])
+    cluster_layer = _cluster_layer(cluster)
+    below = [_for_machines(layer) for layer in (*_base(offer, system), cluster_layer)]
+    return merge([*below, machine])
 
 
-def tags_of(offer: Offer, wanted: list[Tag] | None) -> list[EffectiveTag]:
+def volume_datastore(offer: Offer, cluster: Cluster) -> Setting | None:
+    """The default datastore of volumes: the nearest one that is named; a datastore cluster cannot take volumes."""
+    layers = [*_base(offer), _cluster_layer(cluster)]
+    named = [replace(layer, values={"datastore": layer.values.get("datastore")}) for layer in layers]
+    return merge(named).get("datastore")
+
+
+def tags_of(offer: Offer, wanted: Sequence[Tag | EffectiveTag] | None) -> list[EffectiveTag]:
     """The tags with the default category filled in; a tag may still be without one."""
-    default = offer.vsphere.default_tag_category
-    return [EffectiveTag(name=t.name, category=t.category or default) for t in wanted or []]
+    default = merge(_base(offer)).get("tagCategory")
+    category = default.value if default else None
+    return [EffectiveTag(name=t.name, category=t.category or category) for t in wanted or []]
+
+
+def cluster_tags(offer: Offer, cluster: Cluster) -> list[EffectiveTag]:
+    """The tags of a Cluster's folder: its own list, else the preset's."""
+    setting = for_cluster(offer, cluster).get("tags")
+    return tags_of(offer, setting.value if setting else None)
+
+
+def defaults(offer: Offer, name: str) -> list[Any]:
+    """What datacenter and preset themselves set for a setting, whatever a Cluster says."""
+    if name == "template":
+        maps = (offer.vsphere.templates, offer.preset.settings.templates if offer.preset else None)
+        return [value for templates in maps for value in (templates or {}).values()]
+    values = [layer.values.get(name) for layer in _base(offer)]
+    lists = [value if isinstance(value, list) else [value] for value in values if value is not None]
+    return [one for values in lists for one in values]
 
 
 def describe(
@@ -98,8 +120,9 @@ def describe(
     *,
     folder: str | None,
     tags: list[EffectiveTag],
+    volumes: Setting | None = None,
     infra: Login | None = None,
-    credentials: SecretLocation | None = None,
+    consumer: SecretUse | None = None,
 ) -> EffectiveSettings:
     """The settings as ``status.effective`` shows them."""
 
@@ -107,6 +130,12 @@ def describe(
         setting = settings.get(name)
         return setting.value if setting else None
 
+    sources = {k: s.source for k, s in settings.items() if k not in _UNSHOWN}
+    sources |= {"volumeDatastore": volumes.source} if volumes else {}
+    sources |= {"infraSecret": infra.source} if infra else {}
+    sources |= {"credentialsSecret": consumer.source} if consumer else {}
+    if folder and "basePath" in settings:
+        sources["folder"] = settings["basePath"].source
     return EffectiveSettings(
         seed=offer.seed,
         endpoint=offer.vsphere.endpoint,
@@ -115,29 +144,56 @@ def describe(
         folder=folder,
         datastore=value("datastore"),
         datastore_cluster=value("datastoreCluster"),
+        volume_datastore=volumes.value if volumes else None,
         resource_pool=value("resourcePool"),
         networks=value("networks"),
         storage_policy=value("storagePolicy"),
         template=value("template"),
-        tag_category=offer.vsphere.default_tag_category,
+        tag_category=value("tagCategory"),
         tags=tags or None,
-        credentials_secret=credentials,
-        infra_secret=SecretLocation(namespace=infra.namespace, name=infra.secret) if infra else None,
-        sources={k: s.source for k, s in sorted(settings.items()) if s.value is not None},
+        credentials_secret=_location(consumer),
+        infra_secret=_location(infra.use if infra else None),
+        sources=dict(sorted(sources.items())),
     )
 
 
-def _datacenter_layer(offer: Offer) -> Layer:
+def _base(offer: Offer, system: str | None = None) -> list[Layer]:
+    """Datacenter and preset; with an operating system, also its template."""
     own = offer.vsphere
-    return Layer(
+    datacenter = Layer(
         Source.DATACENTER,
         f"Seed {offer.seed}, spec.datacenters.{offer.name}.vsphere",
         {
+            "basePath": own.root_path or f"/{own.datacenter}/vm",
             "datastore": own.datastore,
             "resourcePool": own.resource_pool,
             "networks": _names(own.networks),
             "storagePolicy": own.storage_policy,
+            "tagCategory": own.default_tag_category,
+            "template": (own.templates or {}).get(system or ""),
         },
+        {"basePath": "rootPath", "tagCategory": "defaultTagCategory", "template": f"templates.{system}"},
+    )
+    return [datacenter, *([_preset_layer(offer.preset, system)] if offer.preset else [])]
+
+
+def _preset_layer(preset: PresetUse, system: str | None) -> Layer:
+    own = preset.settings
+    return Layer(
+        Source.PRESET,
+        f"{preset.where}, spec.vsphere",
+        {
+            "basePath": own.base_path,
+            "datastore": own.datastore,
+            "datastoreCluster": own.datastore_cluster,
+            "resourcePool": own.resource_pool,
+            "networks": own.networks,
+            "storagePolicy": own.storage_policy,
+            "tagCategory": own.default_tag_category,
+            "tags": own.tags,
+            "template": (own.templates or {}).get(system or ""),
+        },
+        {"tagCategory": "defaultTagCategory", "template": f"templates.{system}"},
     )
 
 
@@ -147,13 +203,25 @@ def _cluster_layer(cluster: Cluster) -> Layer:
         Source.CLUSTER,
         f"Cluster {cluster.metadata.name}, spec.cloud.vsphere",
         {
+            "basePath": own.folder or own.base_path,
             "datastore": own.datastore,
             "datastoreCluster": own.datastore_cluster,
             "resourcePool": own.resource_pool,
             "networks": _names(own.networks),
             "storagePolicy": own.storage_policy,
+            "tags": own.tags,
         },
+        {"basePath": "folder"} if own.folder else {},
     )
+
+
+def _for_machines(layer: Layer) -> Layer:
+    """A Cluster's tags and place are its folder's."""
+    return replace(layer, values={k: v for k, v in layer.values.items() if k not in ("tags", "basePath")})
+
+
+def _location(use: SecretUse | None) -> SecretLocation | None:
+    return SecretLocation(namespace=use.namespace, name=use.name) if use else None
 
 
 def _names(networks: Any) -> list[str] | None:

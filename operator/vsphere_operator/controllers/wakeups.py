@@ -20,7 +20,7 @@ from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.inventory.entities import Change, Datastore, Folder, Host, StoragePod, VmEntity
 
-RECONCILED = ("Seed", "Cluster", "MachineDeployment", "MachineSet", "Machine")
+RECONCILED = ("Seed", "Preset", "Cluster", "MachineDeployment", "MachineSet", "Machine")
 
 
 class Wakeups:
@@ -41,7 +41,12 @@ class Wakeups:
             "ConfigMap": lambda: self._of_config_map(obj),
             "Namespace": lambda: self._of_namespace(old, new),
             "Seed": lambda: self._of_seed(old, new),
-            "Cluster": lambda: self._of_cluster(old, new) | self._twins("Cluster", indexes.ID, old, new),
+            "Preset": lambda: self._of_preset(old, new),
+            "Cluster": lambda: (
+                self._of_cluster(old, new)
+                | self._twins("Cluster", indexes.ID, old, new)
+                | self._presets_named(old, new)
+            ),
             "MachineDeployment": lambda: self._upwards(old, new),
             "MachineSet": lambda: self._upwards(old, new),
             "Machine": lambda: (
@@ -102,8 +107,12 @@ class Wakeups:
         clusters = self._find("Cluster", indexes.SECRET, reference)
         for seed in seeds:
             clusters |= self._clusters_of(seed)
+        presets = self._find("Preset", indexes.SECRET, reference)
+        clusters |= self._clusters_with(presets)
         machines = self._find("Machine", indexes.SECRET, reference)
-        return seeds | clusters | {k for k in machines if self._waits(k)} | self._machines_of(clusters)
+        return (
+            seeds | presets | clusters | {k for k in machines if self._waits(k)} | self._machines_of(clusters)
+        )
 
     def _of_config_map(self, obj: Object) -> set[Key]:
         reference = f"{metadata(obj).get('namespace', '')}/{metadata(obj)['name']}"
@@ -112,7 +121,7 @@ class Wakeups:
         return seeds | clusters | self._machines_of(clusters)
 
     def _of_namespace(self, old: Object | None, new: Object | None) -> set[Key]:
-        """A datacenter may allow namespaces by their labels."""
+        """A datacenter or a preset may allow namespaces by their labels."""
         obj = new if new is not None else old
         if obj is None or (old is not None and new is not None and labels_of(old) == labels_of(new)):
             return set()
@@ -126,7 +135,22 @@ class Wakeups:
         clusters = {k for n in names for k in self._find("Cluster", indexes.DATACENTER, n)}
         # Another Seed that offers the same name has to say so, or may now stop saying so.
         seeds = {k for n in names for k in self._find("Seed", indexes.DATACENTER, n)}
-        return clusters | seeds | self._machines_of(clusters)
+        presets = {k for n in names for k in self._find("Preset", indexes.DATACENTER, n)}
+        return clusters | seeds | presets | self._machines_of(clusters)
+
+    def _of_preset(self, old: Object | None, new: Object | None) -> set[Key]:
+        if old is not None and new is not None and old["spec"] == new["spec"]:
+            return set()
+        clusters = self._clusters_with({_key(o) for o in (old, new) if o is not None})
+        return clusters | self._machines_of(clusters)
+
+    def _presets_named(self, old: Object | None, new: Object | None) -> set[Key]:
+        """A preset tells how many Clusters name it."""
+        before, after = _preset_name(old), _preset_name(new)
+        return {Key("Preset", "", n) for n in (before, after) if n and before != after}
+
+    def _clusters_with(self, presets: set[Key]) -> set[Key]:
+        return {k for preset in presets for k in self._find("Cluster", indexes.PRESET, preset.name)}
 
     def _of_cluster(self, old: Object | None, new: Object | None) -> set[Key]:
         if old is not None and new is not None and _for_machines(old) == _for_machines(new):
@@ -204,6 +228,11 @@ def _may_be_named(change: Change) -> bool:
 def _as_named(vm: VmEntity) -> tuple[object, ...]:
     """What decides whether a VM stands in the way of a name, or can serve as a template."""
     return vm.name, vm.parent, vm.template, vm.config_ready, vm.power_state == "poweredOff"
+
+
+def _preset_name(cluster: Object | None) -> str | None:
+    reference = cluster["spec"].get("presetRef") if cluster is not None else None
+    return str(reference["name"]) if reference else None
 
 
 def _is_ready(obj: Object) -> bool:

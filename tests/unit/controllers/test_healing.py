@@ -327,7 +327,7 @@ async def test_conditions_that_are_over_go_away(site: Site) -> None:
     site.api.put(samples.a_cluster())
     site.api.edit("Cluster", NAMESPACE, "shop", spec={"presetRef": {"name": "x"}})
     await site.run()
-    assert site.reason("Cluster", "shop") == "NotSupportedYet"
+    assert site.reason("Cluster", "shop") == "PresetNotFound"
     site.api.edit("Cluster", NAMESPACE, "shop", spec={"presetRef": None})
     await site.run()
     assert site.is_ready("Cluster", "shop")

@@ -52,6 +52,7 @@ def test_a_machine_says_the_last_word() -> None:
         "networks": ([], Source.CLUSTER),
         "template": ("own", Source.MACHINE),
         "datastoreCluster": ("pod", Source.MACHINE),
+        "tagCategory": ("k8c", Source.DATACENTER),
     }
 
 

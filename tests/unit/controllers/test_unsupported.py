@@ -52,9 +52,3 @@ def test_a_datacenters_field_is_named_with_its_path() -> None:
     problem = unsupported.refused_in_datacenter("frankfurt", {"failureDomains": [{"name": "a"}]})
     assert problem is not None
     assert "spec.datacenters.frankfurt.vsphere.failureDomains" in problem.message
-
-
-def test_a_preset_is_refused() -> None:
-    problem = unsupported.refused_in_cluster({"presetRef": {"name": "x"}})
-    assert problem is not None
-    assert problem.reason == "NotSupportedYet"

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from vsphere_operator.api.durations import parse_duration
-from vsphere_operator.api.vspheresettings import SecretLocation
 from vsphere_operator.controllers import clusters, conditions, indexes, lookups, settings, status, unsupported
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
@@ -37,6 +36,7 @@ from vsphere_operator.controllers.lifecycle import (
     release,
 )
 from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.presets import PRESET_READY, pin_of
 from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
@@ -113,6 +113,9 @@ class ClusterController:
         lost = _without_datacenter(found)
         if lost:
             return lost
+        if found.preset_problem:
+            return found.preset_problem
+        _tell_preset(work, found)
         await self._check_consumer(work, found)
         held = self._held(work, found)
         if held is not None:
@@ -154,7 +157,7 @@ class ClusterController:
         work.access = found
         work.found(DATACENTER_KNOWN, "Offered")
         work.found(VCENTER_AVAILABLE, "Connected")
-        work.found(CREDENTIALS_VALID, "LoggedIn")
+        work.found(CREDENTIALS_VALID, "LoggedIn", str(found.login.use))
         return found
 
     async def _check_consumer(self, work: Work, access: Access) -> None:
@@ -164,11 +167,12 @@ class ClusterController:
             if login.reason != clusters.NO_CONSUMER:
                 work.hindered(login)
             return
-        if login.credentials == access.login.credentials:
-            return
-        fault = await self._vcenters.check_login(access.endpoint, login.credentials)
-        if fault is not None:
-            work.hindered(explain(fault, access.offer, login))
+        if login.credentials != access.login.credentials:
+            fault = await self._vcenters.check_login(access.endpoint, login.credentials)
+            if fault is not None:
+                work.hindered(explain(fault, access.offer, login))
+                return
+        work.found(CREDENTIALS_VALID, "LoggedIn", f"{access.login.use}; {login.use}")
 
     def _twin(self, obj: Object) -> Problem | None:
         return problem_of_twin(obj, self._objects.by_index(self.kind, indexes.ID, identity(obj)))
@@ -226,8 +230,7 @@ class ClusterController:
         problem: Problem | None,
         **fields: object,
     ) -> Result:
-        if work.access is not None:
-            fields["effective"] = self._effective(work)
+        fields |= self._settings(work, problem)
         machines = self._objects.by_index(
             "Machine",
             indexes.CLUSTER,
@@ -245,19 +248,33 @@ class ClusterController:
         status.announce(self._events, before, work.obj)
         return Result(requeue_after=_look_again(work, problem))
 
-    def _effective(self, work: Work) -> object:
-        access, cluster = work.there, work.cluster
-        reference = cluster.spec.cloud.vsphere.credentials_secret_ref
-        return settings.describe(
+    def _settings(self, work: Work, problem: Problem | None) -> dict[str, object]:
+        """What status tells of the settings; while the preset is not known, what it told before."""
+        access, cluster = work.access, work.cluster
+        if access is None or access.preset_problem or work.deleting:
+            return {}
+        use = clusters.consumer_secret(self._objects, cluster)
+        effective = settings.describe(
             access.offer,
             settings.for_cluster(access.offer, cluster),
             folder=work.status.folder.path if work.status.folder else None,
-            tags=settings.tags_of(access.offer, cluster.spec.cloud.vsphere.tags),
+            tags=settings.cluster_tags(access.offer, cluster),
+            volumes=settings.volume_datastore(access.offer, cluster),
             infra=access.login,
-            credentials=SecretLocation(namespace=cluster.metadata.namespace or "", name=reference.name)
-            if reference
-            else None,
+            consumer=None if isinstance(use, Problem) else use,
         )
+        fields: dict[str, object] = {"effective": effective}
+        pin = pin_of(cluster, access.offer.preset)
+        if problem is None or pin is None:
+            fields["pinned"] = pin
+        return fields
+
+
+def _tell_preset(work: Work, access: Access) -> None:
+    """Which preset holds, and whether it is followed."""
+    preset = access.offer.preset
+    if preset is not None:
+        work.found(PRESET_READY, "Pinned" if preset.pinned else "Followed")
 
 
 def _without_datacenter(access: Access) -> Problem | None:

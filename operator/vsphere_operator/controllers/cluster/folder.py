@@ -121,8 +121,9 @@ def place(offer: Offer, cluster: Cluster, cluster_id: str) -> Place:
         parent, _, name = own.folder.rpartition("/")
         return Place(parent, name, name, external=True)
     root = offer.vsphere.root_path or f"/{offer.vsphere.datacenter}/vm"
-    if own.base_path:
-        root = own.base_path if own.base_path.startswith("/") else f"{root.rstrip('/')}/{own.base_path}"
+    base = own.base_path or (offer.preset.settings.base_path if offer.preset else None)
+    if base:
+        root = base if base.startswith("/") else f"{root.rstrip('/')}/{base}"
     name = folder_name(cluster.metadata.namespace or "", cluster.metadata.name)
     return Place(root, name, _shortened(name, f"~{cluster_id[:_ID]}"), external=False)
 

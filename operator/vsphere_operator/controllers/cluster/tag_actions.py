@@ -117,7 +117,7 @@ def fingerprint(work: Work, attached: Collection[str]) -> str:
 
 
 def _wanted(work: Work) -> list[EffectiveTag]:
-    return settings.tags_of(work.there.offer, work.cluster.spec.cloud.vsphere.tags)
+    return settings.cluster_tags(work.there.offer, work.cluster)
 
 
 def _recorded(entries: Iterable[TagStatus], wanted: EffectiveTag) -> str | None:

@@ -56,6 +56,8 @@ class Preparation:
         )
         if refused:
             return refused
+        if access.preset_problem:
+            return access.preset_problem
         place = _place(access, cluster, machine)
         if isinstance(place, Problem):
             return place

@@ -15,6 +15,7 @@ from vsphere_operator.controllers.datacenters import (
     VCENTER_AVAILABLE,
     Access,
     Offer,
+    SecretUse,
     VCenterPool,
     connect,
     find_offer,
@@ -88,7 +89,7 @@ class SeedController:
         if user is None:
             endpoint = await read_endpoint(self._objects, offer)
             return endpoint if isinstance(endpoint, Problem) else None
-        login = await read_login(self._objects, user.secret_ref.namespace, user.secret_ref.name)
+        login = await read_login(self._objects, SecretUse(user.secret_ref.namespace, user.secret_ref.name))
         if isinstance(login, Problem):
             return login
         return await connect(self._objects, self._vcenters, offer, login)
