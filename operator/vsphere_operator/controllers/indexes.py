@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from vsphere_operator.controllers.lifecycle import controller_of, identity, metadata
 from vsphere_operator.controllers.ports import Object
 from vsphere_operator.vsphere.identity import instance_uuid
+from vsphere_operator.vsphere.inventory.paths import split
 
 WORKERS = ("MachineDeployment", "MachineSet", "Machine")
 """Owners first."""
@@ -23,6 +24,8 @@ INSTANCE_UUID = "instance-uuid"
 VM = "vm"
 DISCONTENT = "discontent"
 PRESET = "preset"
+NAMED = "named"
+"""By the names of the things in vCenter that an object's effective settings name."""
 
 
 def _secret_refs(obj: Object) -> Iterator[str]:
@@ -60,6 +63,17 @@ def _preset_ref(obj: Object) -> Iterator[str]:
     reference = obj["spec"].get("presetRef")
     if reference:
         yield reference["name"]
+
+
+def _named(obj: Object) -> Iterator[str]:
+    found = (obj.get("status") or {}).get("effective") or {}
+    single = (
+        found.get(key)
+        for key in ("cluster", "datastore", "datastoreCluster", "volumeDatastore", "resourcePool")
+    )
+    for written in {*single, *(found.get("networks") or [])}:
+        if written:
+            yield from split(written)[-1:]
 
 
 def _cluster_ref(obj: Object) -> Iterator[str]:
@@ -121,6 +135,7 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Preset", SECRET, _secret_refs),
     ("Preset", DATACENTER, lambda o: [o["spec"]["datacenter"]] if o["spec"].get("datacenter") else []),
     ("Cluster", PRESET, _preset_ref),
+    ("Cluster", NAMED, _named),
     ("Cluster", SECRET, _secret_refs),
     ("Cluster", DATACENTER, lambda o: [o["spec"]["datacenter"]]),
     ("Cluster", FOLDER, _folder),

@@ -46,7 +46,6 @@ _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
 }
 _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "storagePolicy": (),
-    "allowed": ({},),
     "failureDomains": ([],),
 }
 _DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {"topologyCategories": ([],)}

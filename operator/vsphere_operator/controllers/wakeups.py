@@ -73,10 +73,16 @@ class Wakeups:
                 wanted |= {indexes.STALLED} if not found and _may_be_named(change) else set()
             elif _may_be_named(change):
                 wanted.add(indexes.WAITING)
+                keys |= self._naming(change)
         kinds = ("Seed", "Cluster", "Machine")
         return keys | {
             k for kind in kinds for state in wanted for k in self._find(kind, indexes.DISCONTENT, state)
         }
+
+    def _naming(self, change: Change) -> set[Key]:
+        """The Clusters whose settings name it, content until now."""
+        names = {e.name for e in (change.old, change.new) if e is not None and not isinstance(e, Folder)}
+        return {k for n in names if n for k in self._find("Cluster", indexes.NAMED, n)}
 
     def _of_change(self, change: Change) -> set[Key]:
         keys: set[Key] = set()

@@ -333,7 +333,8 @@ async def test_conditions_that_are_over_go_away(site: Site) -> None:
     assert site.is_ready("Cluster", "shop")
     types = {c["type"] for c in site.object("Cluster", "shop")["status"]["conditions"]}
     assert types == {
-        "Ready", "DatacenterKnown", "VCenterAvailable", "CredentialsValid", "FolderReady", "TagsReady"
+        "Ready", "DatacenterKnown", "VCenterAvailable", "CredentialsValid", "FolderReady", "TagsReady",
+        "PlacementReady",
     }  # fmt: skip
 
 

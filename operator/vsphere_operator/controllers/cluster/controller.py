@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from vsphere_operator.api.durations import parse_duration
-from vsphere_operator.controllers import clusters, conditions, indexes, lookups, settings, status, unsupported
+from vsphere_operator.controllers import (
+    clusters,
+    conditions,
+    indexes,
+    lookups,
+    settings,
+    status,
+    tenancy,
+    unsupported,
+)
 from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
@@ -35,6 +44,7 @@ from vsphere_operator.controllers.lifecycle import (
     orphaned,
     release,
 )
+from vsphere_operator.controllers.placements import find_placement, find_volume_datastore
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.presets import PRESET_READY, pin_of
 from vsphere_operator.controllers.resync import look_again
@@ -120,10 +130,15 @@ class ClusterController:
         held = self._held(work, found)
         if held is not None:
             return held
-        return await folder_actions.ensure(work) or await self._tags(work)
+        _check_placement(work, found)
+        forbidden = tenancy.refused_path(found.offer, work.cluster, work.id)
+        return forbidden or await folder_actions.ensure(work) or await self._tags(work)
 
     async def _tags(self, work: Work) -> Problem | None:
         """Tags are in no watch: what is attached is polled for all Clusters together, and the record tells the rest."""
+        forbidden = await _forbidden_tags(work, work.there)
+        if forbidden is not None:
+            return forbidden
         key, looks, work.concern = _key(work), self._tag_looks, TAGS_READY
         moref = tag_actions.folder_of(work)
         if moref is None or not tag_actions.concerned(work):
@@ -268,6 +283,28 @@ class ClusterController:
         if problem is None or pin is None:
             fields["pinned"] = pin
         return fields
+
+
+def _check_placement(work: Work, access: Access) -> None:
+    """Where VMs and volumes would go: told at once, and not only by the first Machine. Nothing else waits for it."""
+    placement = find_placement(access, settings.for_cluster(access.offer, work.cluster))
+    if isinstance(placement, Problem):
+        work.hindered(placement)
+        return
+    volumes = settings.volume_datastore(access.offer, work.cluster)
+    datastore = find_volume_datastore(access, volumes) if volumes else None
+    if isinstance(datastore, Problem):
+        work.hindered(datastore)
+    else:
+        work.found(lookups.PLACEMENT, "Found")
+
+
+async def _forbidden_tags(work: Work, access: Access) -> Problem | None:
+    setting = settings.for_cluster(access.offer, work.cluster).get("tags")
+    if setting is None:
+        return None
+    tags = settings.tags_of(access.offer, setting.value)
+    return await tenancy.refused_tags(access, tags, setting.source, field=setting.field, op_id=work.op_id)
 
 
 def _tell_preset(work: Work, access: Access) -> None:

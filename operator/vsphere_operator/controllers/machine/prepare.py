@@ -19,19 +19,12 @@ from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import problem_of
 from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.templates import Templates
+from vsphere_operator.controllers.placements import Site, find_placement, no_storage
 from vsphere_operator.controllers.ports import Object, Objects
-from vsphere_operator.controllers.settings import Setting, Settings
+from vsphere_operator.controllers.settings import Setting
+from vsphere_operator.controllers.tenancy import refused_tags
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
-from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.faults import VSphereError
-from vsphere_operator.vsphere.inventory.entities import (
-    ComputeCluster,
-    Datacenter,
-    Datastore,
-    ResourcePool,
-    StoragePod,
-)
-from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.vm_details import VmDetails
 
@@ -58,17 +51,19 @@ class Preparation:
             return refused
         if access.preset_problem:
             return access.preset_problem
-        place = _place(access, cluster, machine)
+        effective = settings.for_machine(access.offer, cluster, machine.spec)
+        place = find_placement(access, effective)
         if isinstance(place, Problem):
             return place
-        datacenter, compute, pool, storage, networks, effective = place
-        template = await self._template(access, datacenter, machine, effective.get("template"))
+        if place.storage is None:
+            return no_storage()
+        template = await self._template(place.site, machine, effective.get("template"))
         if isinstance(template, Problem):
             return template
         delivery = await self._bootstrap(machine, template, macs)
         if isinstance(delivery, Problem):
             return delivery
-        tags = await self._tags(access, machine)
+        tags = await self._tags(access, machine, effective.get("tags"))
         if isinstance(tags, Problem):
             return tags
         folder = cluster.status.folder
@@ -77,11 +72,11 @@ class Preparation:
         return Prepared(
             template=template,
             folder=MoRef(folder.mo_ref),
-            datacenter=datacenter,
-            pool=pool,
-            compute=compute,
-            storage=storage,
-            networks=networks,
+            datacenter=place.site.datacenter,
+            pool=place.pool,
+            compute=place.site.compute,
+            storage=place.storage,
+            networks=place.networks,
             delivery=delivery,
             tag_ids=tags,
             effective=settings.describe(
@@ -93,17 +88,16 @@ class Preparation:
             ),
         )
 
-    async def _template(
-        self, access: Access, datacenter: Datacenter, machine: Machine, setting: Setting | None
-    ) -> VmDetails | Problem:
-        system = machine.spec.operating_system.value
+    async def _template(self, site: Site, machine: Machine, setting: Setting | None) -> VmDetails | Problem:
+        access, system = site.access, machine.spec.operating_system.value
         if setting is None:
             words = (
                 f"no template for {system}: set spec.vsphere.template, or {access.offer.field('templates')}"
             )
             return Problem(lookups.TEMPLATE, "TemplateMissing", words)
+        fence = site.fence("template", setting)
         found = lookups.find_template(
-            access.vcenter.inventory, setting.value, datacenter, field=setting.field
+            site.inventory, setting.value, site.datacenter, field=setting.field, fence=fence
         )
         if isinstance(found, Problem):
             return found
@@ -139,129 +133,23 @@ class Preparation:
             return Problem(BOOTSTRAP, "BootstrapSecretIncomplete", words)
         return await _rendered(machine, template, data, macs, f"Secret {namespace}/{name}")
 
-    async def _tags(self, access: Access, machine: Machine) -> tuple[str, ...] | Problem:
+    async def _tags(
+        self, access: Access, machine: Machine, setting: Setting | None
+    ) -> tuple[str, ...] | Problem:
+        if setting is None:
+            return ()
         op_id = f"{machine.metadata.namespace}-{machine.metadata.name}"[:100]
+        tags = settings.tags_of(access.offer, setting.value)
+        refused = await refused_tags(access, tags, setting.source, field=setting.field, op_id=op_id)
+        if refused:
+            return refused
         ids = []
-        for wanted in settings.tags_of(access.offer, machine.spec.vsphere.tags):
+        for wanted in tags:
             found = await _tag_id(access, wanted.name, wanted.category, op_id)
             if isinstance(found, Problem):
                 return found
             ids.append(found)
         return tuple(ids)
-
-
-Place = tuple[
-    Datacenter,
-    ComputeCluster,
-    ResourcePool,
-    Datastore | StoragePod,
-    tuple[NetworkRef, ...] | None,
-    Settings,
-]
-
-
-def _place(access: Access, cluster: Cluster, machine: Machine) -> Place | Problem:
-    inventory, offer = access.vcenter.inventory, access.offer
-    effective = settings.for_machine(offer, cluster, machine.spec)
-    datacenter = lookups.find_datacenter(inventory, offer.vsphere.datacenter, field=offer.field("datacenter"))
-    if isinstance(datacenter, Problem):
-        return datacenter
-    compute = lookups.find_compute_cluster(
-        inventory, offer.vsphere.cluster, datacenter, field=offer.field("cluster")
-    )
-    if isinstance(compute, Problem):
-        return compute
-    pool = _pool(inventory, effective.get("resourcePool"), compute, datacenter)
-    if isinstance(pool, Problem):
-        return pool
-    storage = _storage(inventory, effective, compute, datacenter)
-    if isinstance(storage, Problem):
-        return storage
-    networks = _networks(inventory, effective.get("networks"), compute, datacenter)
-    if isinstance(networks, Problem):
-        return networks
-    return datacenter, compute, pool, storage, networks, effective
-
-
-def _pool(
-    inventory: Inventory, setting: Setting | None, compute: ComputeCluster, datacenter: Datacenter
-) -> ResourcePool | Problem:
-    if setting is None:
-        return lookups.find_pool(inventory, None, compute, datacenter, field="resourcePool")
-    pool = lookups.find_pool(inventory, setting.value, compute, datacenter, field=setting.field)
-    if isinstance(pool, ResourcePool) and pool.owner not in (None, compute.moref):
-        words = (
-            f'the resource pool "{setting.value}" is not in the compute cluster "{compute.name}"; '
-            f"correct {setting.field}"
-        )
-        return Problem(lookups.PLACEMENT, "ResourcePoolElsewhere", words)
-    return pool
-
-
-def _storage(
-    inventory: Inventory, effective: Settings, compute: ComputeCluster, datacenter: Datacenter
-) -> Datastore | StoragePod | Problem:
-    if "datastoreCluster" in effective:
-        return _datastore_cluster(inventory, effective["datastoreCluster"], compute, datacenter)
-    if "datastore" in effective:
-        return _datastore(inventory, effective["datastore"], compute, datacenter)
-    words = (
-        "no datastore is named; set datastore or datastoreCluster in the Machine's template or the Cluster, or "
-        "datastore in the Seed's datacenter"
-    )
-    return Problem(lookups.PLACEMENT, "DatastoreMissing", words)
-
-
-def _datastore_cluster(
-    inventory: Inventory, setting: Setting, compute: ComputeCluster, datacenter: Datacenter
-) -> StoragePod | Problem:
-    pod = lookups.find_datastore_cluster(inventory, setting.value, datacenter, field=setting.field)
-    if isinstance(pod, Problem):
-        return pod
-    members = {child.moref for child in inventory.children(pod.moref)}
-    if members and not members & set(compute.datastores):
-        words = (
-            f'no host of the compute cluster "{compute.name}" has a datastore of the datastore cluster '
-            f'"{setting.value}"; correct {setting.field}'
-        )
-        return Problem(lookups.PLACEMENT, "DatastoreClusterElsewhere", words)
-    return pod
-
-
-def _datastore(
-    inventory: Inventory, setting: Setting, compute: ComputeCluster, datacenter: Datacenter
-) -> Datastore | Problem:
-    datastore = lookups.find_datastore(inventory, setting.value, datacenter, field=setting.field)
-    if isinstance(datastore, Datastore) and datastore.moref not in compute.datastores:
-        words = (
-            f'no host of the compute cluster "{compute.name}" has the datastore "{setting.value}"; '
-            f"correct {setting.field}"
-        )
-        return Problem(lookups.PLACEMENT, "DatastoreElsewhere", words)
-    return datastore
-
-
-def _networks(
-    inventory: Inventory, setting: Setting | None, compute: ComputeCluster, datacenter: Datacenter
-) -> tuple[NetworkRef, ...] | Problem | None:
-    """The networks, or None to keep the template's own."""
-    if setting is None:
-        return None
-    references = []
-    for name in setting.value:
-        network = lookups.find_network(inventory, name, datacenter, cluster=compute, field=setting.field)
-        if isinstance(network, Problem):
-            return network
-        if network.moref not in compute.networks:
-            words = f'no host of the compute cluster "{compute.name}" has the network "{name}"; correct {setting.field}'
-            return Problem(lookups.PLACEMENT, "NetworkElsewhere", words)
-        reference = inventory.network_ref(network.moref)
-        if not isinstance(reference, Present):
-            return Problem(
-                lookups.PLACEMENT, "NetworkUnknown", f'the network "{name}" cannot be read now', stalled=False
-            )
-        references.append(reference.value)
-    return tuple(references)
 
 
 async def _rendered(
