@@ -56,6 +56,11 @@ class Losses:
             return None
         return Unknown(loss.why)
 
+    def unsettled(self, access: Access) -> Unknown | None:
+        """Why nothing that this vCenter says it does not know may be made anew; None: no loss is in doubt there."""
+        condition = self.condition(access)
+        return None if condition.status == "True" else Unknown(condition.message)
+
     def condition(self, access: Access) -> Condition:
         """For the Seed's datacenter: whether all VMs that there should be are seen."""
         self._accept(access)

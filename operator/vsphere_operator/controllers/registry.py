@@ -66,7 +66,12 @@ def build(
     losses = Losses(objects, clock)
     seeds = SeedController(objects=objects, vcenters=use, events=events, losses=losses)
     clusters = ClusterController(
-        objects=objects, vcenters=use, events=events, installation=installation, clock=clock
+        objects=objects,
+        vcenters=use,
+        events=events,
+        installation=installation,
+        losses=losses,
+        clock=clock,
     )
     machines = MachineController(
         objects=objects,

@@ -58,6 +58,25 @@ async def test_vms_that_are_gone_all_at_once_are_not_replaced_and_may_come_back(
     assert site.is_ready("Seed", "europe", "")
 
 
+async def test_a_folder_that_is_gone_with_its_vms_is_not_made_again_and_may_come_back(site: Site) -> None:
+    names = await _with_workers(site)
+    folder = site.world.folder("team-shop-shop")
+    entity = site.world.entities.pop(folder)
+    lost = _lose(site, names)
+    await site.run()
+    assert site.reason("Cluster", "shop", "FolderReady") == "FolderUnknown"
+    site.restart()
+    await site.run()
+    assert site.reason("Cluster", "shop", "FolderReady") == "FolderUnknown"
+    site.world.vms.update(lost)
+    site.world.entities[folder] = entity
+    site.world.publish()
+    await site.run()
+    assert site.is_ready("Cluster", "shop")
+    assert site.object("Cluster", "shop")["status"]["folder"]["moRef"] == folder
+    assert site.world.folders().count("team-shop-shop") == 1
+
+
 async def test_a_deleted_machine_keeps_its_finalizer_while_its_vms_loss_is_in_doubt(site: Site) -> None:
     names = await _with_workers(site)
     _lose(site, names)

@@ -44,6 +44,7 @@ from vsphere_operator.controllers.lifecycle import (
     orphaned,
     release,
 )
+from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.placements import find_placement, find_volume_datastore
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.presets import PRESET_READY, pin_of
@@ -71,12 +72,14 @@ class ClusterController:
         vcenters: VCenterPool,
         events: Events,
         installation: str,
+        losses: Losses,
         clock: Clock = time.monotonic,
     ) -> None:
         self._objects = objects
         self._vcenters = vcenters
         self._events = events
         self._installation = installation
+        self._losses = losses
         self._clock = clock
         self._setbacks = Setbacks(clock)
         # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
@@ -89,7 +92,7 @@ class ClusterController:
             self._tag_looks.forget(key)
             self._setbacks.clear(key)
             return Result()
-        work = Work(obj, self._objects, self._installation, ledgers=self._ledgers)
+        work = Work(obj, self._objects, self._installation, self._losses, ledgers=self._ledgers)
         if is_paused(obj):
             if is_deleting(obj):
                 work.found(DELETING, "Paused", "nothing goes while spec.paused is true")

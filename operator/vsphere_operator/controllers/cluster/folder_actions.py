@@ -11,6 +11,7 @@ from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.controllers.folder_paths import Lacking
 from vsphere_operator.controllers.intents import expected, inventory_at, seconds_until_shown
+from vsphere_operator.controllers.losses import COUNTED_AGAIN
 from vsphere_operator.vsphere.answers import Absent, Present
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import Folder
@@ -237,10 +238,25 @@ def _renaming(after: float | None = None) -> Problem:
 
 async def _confirm(work: Work, moref: MoRef) -> Problem | None:
     """Gone for certain: forget it, so that it is made anew. Otherwise wait for the inventory."""
+    doubt = work.losses.unsettled(work.there)
+    if doubt is not None:
+        return _unknown(moref, doubt.why, after=COUNTED_AGAIN)
     answer = await work.there.vcenter.folders.exists_fresh(moref, op_id=work.op_id)
-    if isinstance(answer, Absent):
+    # A folder goes with its VMs, whose loss may have been noticed during the call.
+    doubt = work.losses.unsettled(work.there)
+    if isinstance(answer, Absent) and doubt is None:
         await work.save(work.status.model_copy(update={"folder": None}))
         return None
-    why = "the inventory does not show it yet" if isinstance(answer, Present) else answer.why
+    match answer:
+        case Present():
+            why = "the inventory does not show it yet"
+        case Absent() if doubt is not None:
+            why = doubt.why
+        case _:
+            why = answer.why
+    return _unknown(moref, why, after=5.0)
+
+
+def _unknown(moref: MoRef, why: str, *, after: float) -> Problem:
     words = f"waits to see the folder {moref}: {why}"
-    return Problem(folder.FOLDER_READY, "FolderUnknown", words, stalled=False, retry_after=5.0)
+    return Problem(folder.FOLDER_READY, "FolderUnknown", words, stalled=False, retry_after=after)

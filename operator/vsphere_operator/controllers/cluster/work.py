@@ -15,6 +15,7 @@ from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.lifecycle import identity, is_deleting, misspelt_orphans
+from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.vsphere.morefs import MoRef
 
@@ -29,6 +30,7 @@ class Work:
     obj: Object
     objects: Objects
     installation: str
+    losses: Losses
     access: Access | None = None
     ledgers: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock), repr=False
