@@ -91,6 +91,8 @@ async def ensure(work: Work, folder: MoRef, attached: Collection[str]) -> Proble
     unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
+    # What an interrupted call turned out to have made is in the ledger only now.
+    hint(work)
     if not {t.id for t in work.status.tags} <= set(attached):
         # Taken off, or deleted altogether: what is remembered may be of things that are gone.
         work.there.vcenter.tags.distrust()
