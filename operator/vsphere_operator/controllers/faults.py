@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass
+from vsphere_operator.vsphere.session.breaker import NOT_SENT
 
 _PASSING = frozenset({FaultClass.TRANSIENT, FaultClass.UNREACHABLE, FaultClass.CONFLICT, FaultClass.GONE})
 
@@ -17,6 +18,11 @@ def problem_of(fault: Fault, condition: str) -> Problem:
         stalled=fault.fault_class not in _PASSING,
         retry_after=fault.retry_after,
     )
+
+
+def was_asked(fault: Fault) -> bool:
+    """Whether the call left this process: what an open circuit or a full queue refuses says nothing about vCenter."""
+    return fault.kind != NOT_SENT
 
 
 def may_have_happened(fault: Fault) -> bool:

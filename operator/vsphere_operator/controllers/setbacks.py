@@ -37,12 +37,18 @@ class Setbacks:
         self._clock = clock
         self._last: dict[Key, Setback] = {}
 
-    def record(self, key: Key, problem: Problem, *, inputs: str, delay: float) -> None:
-        """``inputs`` is a fingerprint of what was tried; ``delay`` (seconds) doubles with every repetition."""
+    def record(self, key: Key, problem: Problem, *, inputs: str, delay: float, asked: bool = True) -> None:
+        """``inputs`` is a fingerprint of what was tried; ``delay`` (seconds) doubles with every repetition.
+
+        Not ``asked``: vCenter never heard of it, so that it is no repetition, and the delay is as told.
+        """
         before = self._last.get(key)
-        attempts = before.attempts + 1 if before and before.inputs == inputs else 1
+        attempts = before.attempts if before and before.inputs == inputs else 0
+        if asked:
+            attempts += 1
         # The exponent is bounded because a float is not: a thousand repetitions would overflow it.
-        pause = min(_LONGEST, delay * 2.0 ** min(attempts - 1, _DOUBLINGS))
+        doublings = min(attempts - 1, _DOUBLINGS) if asked else 0
+        pause = min(_LONGEST, delay * 2.0**doublings)
         self._last[key] = Setback(problem, inputs, self._clock() + pause, attempts)
 
     def current(self, key: Key, *, inputs: str) -> tuple[Problem, float] | None:

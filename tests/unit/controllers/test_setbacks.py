@@ -50,6 +50,17 @@ def test_changed_inputs_may_be_tried_at_once_and_start_afresh(setbacks: Setbacks
     assert setbacks.current(KEY, inputs="b") == (PROBLEM, 30.0)
 
 
+def test_what_was_never_asked_does_not_make_the_pause_longer(setbacks: Setbacks, clock: Clock) -> None:
+    pauses = []
+    for asked, delay in ((True, 30.0), (False, 5.0), (False, 5.0), (True, 30.0), (False, 5.0)):
+        setbacks.record(KEY, PROBLEM, inputs="a", delay=delay, asked=asked)
+        found = setbacks.current(KEY, inputs="a")
+        assert found is not None
+        pauses.append(found[1])
+        clock.advance(found[1])
+    assert pauses == [30.0, 5.0, 5.0, 60.0, 5.0]
+
+
 def test_a_cleared_setback_is_forgotten(setbacks: Setbacks) -> None:
     setbacks.record(KEY, PROBLEM, inputs="a", delay=30.0)
     setbacks.clear(KEY)

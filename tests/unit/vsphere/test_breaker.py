@@ -145,6 +145,13 @@ def test_a_call_may_be_the_probe_where_nobody_else_asks() -> None:
     world.breaker.check()
 
 
+def test_who_is_refused_while_another_asks_comes_back_soon(world: World) -> None:
+    world.fail()
+    world.now += 1.0
+    assert world.breaker.begin_probe()
+    assert world.refused().retry_after <= 5.0
+
+
 def test_a_probe_that_never_tells_its_outcome_is_given_up(world: World) -> None:
     world.fail()
     world.now += 1.0

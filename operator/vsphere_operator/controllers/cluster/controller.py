@@ -33,7 +33,7 @@ from vsphere_operator.controllers.datacenters import (
     VCenterPool,
     explain,
 )
-from vsphere_operator.controllers.faults import problem_of
+from vsphere_operator.controllers.faults import problem_of, was_asked
 from vsphere_operator.controllers.lifecycle import (
     adopt,
     has_finalizer,
@@ -229,7 +229,8 @@ class ClusterController:
             problem = problem_of(error.fault, work.concern or concern)
             if work.access is not None:
                 inputs = inputs_of(work.access, work.obj)
-                self._setbacks.record(key, problem, inputs=inputs, delay=error.fault.retry_after)
+                asked = was_asked(error.fault)
+                self._setbacks.record(key, problem, inputs=inputs, delay=error.fault.retry_after, asked=asked)
             return problem
         if result is None:
             self._setbacks.clear(key)

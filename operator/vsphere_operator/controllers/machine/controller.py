@@ -10,7 +10,7 @@ from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers import clusters, indexes
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access, VCenterPool
-from vsphere_operator.controllers.faults import may_have_happened
+from vsphere_operator.controllers.faults import may_have_happened, was_asked
 from vsphere_operator.controllers.lifecycle import (
     has_finalizer,
     identity,
@@ -335,7 +335,8 @@ class MachineController:
         type_: str | None = None,
     ) -> steps.Block:
         block = failure(error, type_ or ("CloneVM" if isinstance(step, steps.Clone) else ""))
-        self._setbacks.record(key, block.problem, inputs=inputs, delay=error.fault.retry_after)
+        delay, asked = error.fault.retry_after, was_asked(error.fault)
+        self._setbacks.record(key, block.problem, inputs=inputs, delay=delay, asked=asked)
         return block
 
 

@@ -25,6 +25,8 @@ STEADY_SECONDS = 60.0
 """Open again sooner than this after closing: the pauses go on where they were."""
 _PROBE_SECONDS = 120.0
 """Longer than any call may take: a probe that never reported is given up."""
+_ASKING_SECONDS = 4.0
+"""After which those who are refused while one asks look again."""
 NOT_SENT = "NotSent"
 """The `kind` of the faults of calls that never left this process."""
 
@@ -133,12 +135,16 @@ class Breaker:
         self._changed(Circuit.OPEN)
 
     def _refusal(self) -> Fault:
+        wait = self.seconds_to_next_try
+        if self._state is Circuit.HALF_OPEN:
+            # As far off as the one who asks may take; most know much sooner.
+            wait = min(wait, _ASKING_SECONDS)
         cause = self._cause
         why = f" {cause.message}" if cause is not None else ""
         return not_sent(
             "VCenterUnavailable",
             f"{self._where} is not asked at the moment, because it did not answer.{why}",
-            retry_after=self.seconds_to_next_try + 1.0,
+            retry_after=wait + 1.0,
             fault_class=FaultClass.UNREACHABLE,
         )
 
