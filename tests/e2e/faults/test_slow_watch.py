@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from tests.e2e import objects
@@ -88,7 +89,7 @@ def _lose_answers(tenant: Tenant) -> None:
     tenant.create_cluster("new")
     tenant.patch("Cluster", "tagged", {"spec": {"cloud": {"vsphere": {"tags": [tag]}}}})
     for method in LOST:
-        tenant.eventually(lambda method=method: _is_lost(tenant, method), f"the answer of {method} is lost")
+        tenant.eventually(partial(_is_lost, tenant, method), f"the answer of {method} is lost")
 
 
 def test_what_a_slow_watch_does_not_show_yet_is_not_asked_for_again(tenant: Tenant) -> None:

@@ -12,7 +12,7 @@ from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.controllers.folder_paths import Lacking
 from vsphere_operator.controllers.intents import expected, inventory_at, seconds_until_shown
 from vsphere_operator.controllers.losses import COUNTED_AGAIN
-from vsphere_operator.vsphere.answers import Absent, Present
+from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import FaultClass, VSphereError
 from vsphere_operator.vsphere.inventory.entities import Folder
 from vsphere_operator.vsphere.morefs import MoRef, kind_of
@@ -242,17 +242,17 @@ async def _confirm(work: Work, moref: MoRef) -> Problem | None:
     if doubt is not None:
         return _unknown(moref, doubt.why, after=COUNTED_AGAIN)
     answer = await work.there.vcenter.folders.exists_fresh(moref, op_id=work.op_id)
-    # A folder goes with its VMs, whose loss may have been noticed during the call.
-    doubt = work.losses.unsettled(work.there)
-    if isinstance(answer, Absent) and doubt is None:
-        await work.save(work.status.model_copy(update={"folder": None}))
-        return None
     match answer:
+        case Absent():
+            # A folder goes with its VMs, whose loss may have been noticed during the call.
+            doubt = work.losses.unsettled(work.there)
+            if doubt is None:
+                await work.save(work.status.model_copy(update={"folder": None}))
+                return None
+            why = doubt.why
         case Present():
             why = "the inventory does not show it yet"
-        case Absent() if doubt is not None:
-            why = doubt.why
-        case _:
+        case Unknown():
             why = answer.why
     return _unknown(moref, why, after=5.0)
 
