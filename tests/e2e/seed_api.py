@@ -152,6 +152,22 @@ class SeedApi:
                 raise
             self._core.patch_namespaced_secret(name, namespace, {"data": values})
 
+    def read_secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """The decoded content, None when there is no such Secret."""
+        found = self.read_secret_object(namespace, name)
+        data = (found or {}).get("data") or {}
+        return None if found is None else {k: base64.b64decode(v) for k, v in data.items()}
+
+    def read_secret_object(self, namespace: str, name: str) -> Object | None:
+        """The whole Secret as the API spells it, None when there is none."""
+        try:
+            found = self._core.read_namespaced_secret(name, namespace)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+        return dict(self._core.api_client.sanitize_for_serialization(found))
+
     def delete_secret(self, namespace: str, name: str) -> None:
         with _gone_already():
             self._core.delete_namespaced_secret(name, namespace)

@@ -11,6 +11,8 @@ FINALIZER: Final = f"{GROUP}/vsphere"
 
 CLUSTER_NAME_LABEL: Final = f"{GROUP}/cluster-name"
 """On every worker object, and on what is made for a Cluster: the Cluster's name."""
+CLUSTER_ID_LABEL: Final = f"{GROUP}/cluster-id"
+"""On what is written for a Cluster, beside it or into the user cluster: CSI's cluster id, and proof that it is ours."""
 DEPLOYMENT_NAME_LABEL: Final = "cluster.x-k8s.io/deployment-name"
 """Read literally by the cluster autoscaler, whatever the group."""
 TEMPLATE_HASH_LABEL: Final = f"{GROUP}/template-hash"
@@ -18,6 +20,8 @@ TEMPLATE_HASH_LABEL: Final = f"{GROUP}/template-hash"
 
 ID_ANNOTATION: Final = f"{GROUP}/id"
 """The portable identity: the object's first UID, kept across backup and restore."""
+CHECKSUM_ANNOTATION: Final = f"{GROUP}/checksum"
+"""On what holds cloud configuration: changes with the content, so that consumers can restart on it."""
 ORPHAN_ANNOTATION: Final = f"{GROUP}/orphan"
 """A person lets go: what is named here (see ORPHAN_WORDS) is left behind when the object goes."""
 ORPHAN_WORDS: Final = ("machines", "folder", "tags", "volumes", "loadBalancers", "userCluster", "all")
@@ -41,3 +45,7 @@ USERNAME_KEY: Final = "username"
 PASSWORD_KEY: Final = "password"  # noqa: S105 - the key's name in a Secret
 BOOTSTRAP_KEY: Final = "value"
 """The key of a bootstrap Secret, as in Cluster API."""
+
+CLOUD_CONFIG_SUFFIX: Final = "-cloud-config"
+CSI_CONFIG_SUFFIX: Final = "-csi-config"
+"""The Secrets beside a Cluster: its name and one of these."""

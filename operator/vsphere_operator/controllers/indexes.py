@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from vsphere_operator.api.names import CLOUD_CONFIG_SUFFIX, CSI_CONFIG_SUFFIX
 from vsphere_operator.controllers.lifecycle import controller_of, identity, metadata
 from vsphere_operator.controllers.ports import Object
 from vsphere_operator.vsphere.identity import instance_uuid
@@ -15,6 +16,7 @@ WORKERS = ("MachineDeployment", "MachineSet", "Machine")
 DATACENTER = "datacenter"
 SECRET = "secret"  # noqa: S105 - the name of an index
 CONFIG_MAP = "config-map"
+BESIDE = "beside"
 FOLDER = "folder"
 ID = "id"
 TASK = "task"
@@ -50,6 +52,16 @@ def _secret_refs(obj: Object) -> Iterator[str]:
     bootstrap = (spec.get("bootstrap") or {}).get("dataSecretName")
     if bootstrap:
         yield f"{namespace}/{bootstrap}"
+
+
+def _beside(obj: Object) -> Iterator[str]:
+    """The Secrets that only the Cluster itself looks at: those that it writes, and its kubeconfig."""
+    meta = metadata(obj)
+    for suffix in (CLOUD_CONFIG_SUFFIX, CSI_CONFIG_SUFFIX):
+        yield f"{meta['namespace']}/{meta['name']}{suffix}"
+    reference = obj["spec"].get("kubeconfigSecretRef")
+    if reference:
+        yield f"{meta['namespace']}/{reference['name']}"
 
 
 def _bundle_refs(obj: Object) -> Iterator[str]:
@@ -137,6 +149,7 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Cluster", PRESET, _preset_ref),
     ("Cluster", NAMED, _named),
     ("Cluster", SECRET, _secret_refs),
+    ("Cluster", BESIDE, _beside),
     ("Cluster", DATACENTER, lambda o: [o["spec"]["datacenter"]]),
     ("Cluster", FOLDER, _folder),
     ("Cluster", ID, _identity),

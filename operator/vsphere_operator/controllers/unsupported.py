@@ -48,7 +48,7 @@ _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "storagePolicy": (),
     "failureDomains": ([],),
 }
-_DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {"topologyCategories": ([],)}
+_DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {}
 
 _DEPLOYMENT_TOLD: Mapping[str, tuple[Any, ...]] = {"healthCheck": ({},), "progressDeadlineSeconds": ()}
 

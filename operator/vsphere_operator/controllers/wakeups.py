@@ -116,9 +116,8 @@ class Wakeups:
         presets = self._find("Preset", indexes.SECRET, reference)
         clusters |= self._clusters_with(presets)
         machines = self._find("Machine", indexes.SECRET, reference)
-        return (
-            seeds | presets | clusters | {k for k in machines if self._waits(k)} | self._machines_of(clusters)
-        )
+        machines = {k for k in machines if self._waits(k)} | self._machines_of(clusters)
+        return seeds | presets | clusters | machines | self._find("Cluster", indexes.BESIDE, reference)
 
     def _of_config_map(self, obj: Object) -> set[Key]:
         reference = f"{metadata(obj).get('namespace', '')}/{metadata(obj)['name']}"

@@ -71,6 +71,12 @@ class Objects:
         """Create an object; AlreadyExists if there is one of its name."""
         return self._observed(await self._api.create(obj))
 
+    async def apply(self, obj: Mapping[str, Any]) -> Object:
+        """Server-side apply; with a `metadata.resourceVersion`, Conflict if it is not the latest."""
+        metadata = obj["metadata"]
+        place = obj["kind"], metadata.get("namespace") or "", metadata["name"]
+        return await self._written(*place, self._api.apply(obj))
+
     async def json_patch(
         self, kind: str, namespace: str, name: str, ops: Sequence[Mapping[str, Any]]
     ) -> Object:

@@ -334,7 +334,7 @@ async def test_conditions_that_are_over_go_away(site: Site) -> None:
     types = {c["type"] for c in site.object("Cluster", "shop")["status"]["conditions"]}
     assert types == {
         "Ready", "DatacenterKnown", "VCenterAvailable", "CredentialsValid", "FolderReady", "TagsReady",
-        "PlacementReady",
+        "PlacementReady", "CloudConfigReady",
     }  # fmt: skip
 
 

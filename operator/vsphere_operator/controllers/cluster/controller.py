@@ -19,7 +19,8 @@ from vsphere_operator.controllers import (
     tenancy,
     unsupported,
 )
-from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster import cloud_config, deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster.cloud_secrets import CloudSecrets
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.tag_looks import TagLooks
@@ -85,11 +86,13 @@ class ClusterController:
         # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
         self._ledgers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tag_looks = TagLooks(clock)
+        self._cloud_secrets = CloudSecrets(objects, events)
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
             self._tag_looks.forget(key)
+            self._cloud_secrets.forget(key)
             self._setbacks.clear(key)
             return Result()
         work = Work(obj, self._objects, self._installation, self._losses, ledgers=self._ledgers)
@@ -117,6 +120,7 @@ class ClusterController:
         refused = unsupported.refused_in_cluster(work.obj["spec"]) or self._twin(work.obj)
         if refused:
             return refused
+        await self._cloud_config(work)
         found = await self._reach(work)
         if isinstance(found, Problem):
             return found
@@ -167,6 +171,27 @@ class ClusterController:
                 key, tag_actions.fingerprint(work, now.value if isinstance(now, Present) else attached)
             )
         return problem
+
+    async def _cloud_config(self, work: Work) -> None:
+        """What CCM and CSI read. vCenter need not answer for it, and nothing in vCenter waits for it."""
+        offer = clusters.offer_for(self._objects, work.cluster)
+        if isinstance(offer, Problem):
+            return
+        record = work.status.folder
+        path = record.path if record else folder.place(offer, work.cluster, work.id).path
+        files = await cloud_config.gather(self._objects, offer, work.cluster, work.id, path)
+        if isinstance(files, Problem):
+            if files.reason == clusters.NO_CONSUMER:
+                work.remark(files)
+            else:
+                work.hindered(files)
+            return
+        problem = await self._cloud_secrets.ensure(work, files)
+        if problem is None:
+            work.found(cloud_config.CLOUD_CONFIG_READY, "Written")
+            return
+        work.hindered(problem)
+        work.look_again_in(problem.retry_after)
 
     async def _reach(self, work: Work) -> Access | Problem:
         found = await clusters.access(self._objects, self._vcenters, work.cluster)
@@ -331,4 +356,5 @@ def _key(work: Work) -> Key:
 
 def _look_again(work: Work, problem: Problem | None) -> float:
     interval = work.access.offer.vsphere.resync_interval if work.access else None
-    return look_again(problem.retry_after if problem else None, interval)
+    after = look_again(problem.retry_after if problem else None, interval)
+    return after if work.next_look is None else min(after, work.next_look)

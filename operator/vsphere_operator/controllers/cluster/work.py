@@ -37,6 +37,10 @@ class Work:
     )
     """By vCenter: held while the ledgers of all its Clusters are read and one of them is changed."""
     findings: dict[str, Condition] = field(default_factory=dict)
+    remarks: dict[str, Condition] = field(default_factory=dict)
+    """What is told and does not keep the Cluster from being Ready."""
+    next_look: float | None = None
+    """Seconds until something is to be looked at again, where no event will tell."""
     concern: str | None = None
     """The condition that a fault of vCenter now belongs to, where it is not the folder's."""
     step: DeletionStep | None = None
@@ -72,6 +76,14 @@ class Work:
         """A concern is as it should be."""
         self.findings[type_] = Condition(type_, "True", reason, message)
 
+    def remark(self, problem: Problem) -> None:
+        """A concern that is not as asked for, and that the Cluster is Ready without."""
+        self.remarks[problem.condition] = problem.as_condition()
+
+    def look_again_in(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self.next_look = seconds if self.next_look is None else min(self.next_look, seconds)
+
     def keep(self, type_: str) -> None:
         """A concern that was not looked at again: what was found the last time holds."""
         for condition in self._kept():
@@ -92,7 +104,7 @@ class Work:
         A ``complete`` look has seen all concerns: what it did not find again is over.
         """
         told = [*unsupported.told_of_cluster(self.obj["spec"]), *_told_of_annotations(self.obj)]
-        wanted = {c.type: c for c in (*summary, *self.findings.values(), *told)}
+        wanted = {c.type: c for c in (*summary, *self.findings.values(), *self.remarks.values(), *told)}
         before = [] if complete else self._kept()
         kept = [c for c in before if c.type not in wanted and c.type not in SUMMARY | _TOLD | self.over]
         await self._write(self.status.model_copy(update=fields), [*wanted.values(), *kept])
