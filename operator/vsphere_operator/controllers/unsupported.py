@@ -48,8 +48,6 @@ _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "storagePolicy": (),
     "failureDomains": ([],),
 }
-_DATACENTER_TOLD: Mapping[str, tuple[Any, ...]] = {}
-
 _DEPLOYMENT_TOLD: Mapping[str, tuple[Any, ...]] = {"healthCheck": ({},), "progressDeadlineSeconds": ()}
 
 
@@ -76,10 +74,6 @@ def told_of_deployment(spec: Mapping[str, Any]) -> list[Condition]:
 
 def told_of_cluster(spec: Mapping[str, Any]) -> list[Condition]:
     return _telling(_used(spec, _CLUSTER_TOLD))
-
-
-def told_of_datacenter(vsphere: Mapping[str, Any]) -> list[Condition]:
-    return _telling(_used(vsphere, _DATACENTER_TOLD, prefix="vsphere."))
 
 
 def _refusal(paths: list[str]) -> Problem | None:

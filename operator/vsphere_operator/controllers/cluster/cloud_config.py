@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.cloudconfig import CA_FILE, CA_KEY, CloudConfig, UnwritableError, ccm, cluster_id, csi
 from vsphere_operator.controllers import clusters, settings
+from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Login, Offer, read_endpoint
 from vsphere_operator.controllers.ports import Objects
+from vsphere_operator.controllers.presets import preset_for
 from vsphere_operator.vsphere.endpoint import Endpoint
 
 CLOUD_CONFIG_READY = "CloudConfigReady"
@@ -35,28 +37,32 @@ class CloudFiles:
     problems: tuple[Problem, ...] = ()
 
 
-async def gather(
-    objects: Objects, offer: Offer, cluster: Cluster, identity: str, folder: str
-) -> CloudFiles | Problem:
-    """The files for the Cluster of this portable id, whose VM folder is or will be at that path.
+async def gather(objects: Objects, offer: Offer, cluster: Cluster, identity: str) -> CloudFiles | Problem:
+    """The files for the Cluster of this portable id; vCenter is not asked for them.
 
     Only the user of CCM and CSI ever goes in: without one there is a Problem with the reason NO_CONSUMER.
     """
     login = await clusters.consumer_login(objects, cluster)
     if isinstance(login, Problem):
         return replace(login, condition=CLOUD_CONFIG_READY)
+    preset = preset_for(objects, cluster)
+    if isinstance(preset, Problem):
+        return replace(preset, condition=CLOUD_CONFIG_READY)
+    offer = replace(offer, preset=preset)
     endpoint = await read_endpoint(objects, offer)
     if isinstance(endpoint, Problem):
         return replace(endpoint, condition=CLOUD_CONFIG_READY)
-    return render(describe(offer, endpoint, login, cluster, identity, folder), endpoint, login)
+    record = cluster.status.folder
+    path = record.path if record else folder.place(offer, cluster, identity).path
+    return render(describe(offer, endpoint, login, cluster, identity, path), endpoint, login)
 
 
 def describe(
-    offer: Offer, endpoint: Endpoint, login: Login, cluster: Cluster, identity: str, folder: str
+    offer: Offer, endpoint: Endpoint, login: Login, cluster: Cluster, identity: str, path: str
 ) -> CloudConfig:
-    """The settings in force. VM files may go to a datastore cluster; volumes then go to the datacenter's datastore."""
-    merged = settings.for_cluster(offer, cluster)
-    datastore, pool = merged.get("datastore"), merged.get("resourcePool")
+    """The settings in force; of storage only what volumes can use."""
+    datastore = settings.volume_datastore(offer, cluster)
+    pool = settings.for_cluster(offer, cluster).get("resourcePool")
     return CloudConfig(
         host=endpoint.host,
         port=endpoint.port,
@@ -66,8 +72,8 @@ def describe(
         cluster_id=cluster_id(identity),
         insecure=endpoint.allow_insecure,
         ca_file=CA_FILE if _bundle(endpoint) else None,
-        folder=folder,
-        default_datastore=datastore.value if datastore else offer.vsphere.datastore,
+        folder=path,
+        default_datastore=datastore.value if datastore else None,
         resource_pool=pool.value if pool else None,
         topology_categories=tuple(offer.vsphere.topology_categories or ()),
     )

@@ -177,9 +177,7 @@ class ClusterController:
         offer = clusters.offer_for(self._objects, work.cluster)
         if isinstance(offer, Problem):
             return
-        record = work.status.folder
-        path = record.path if record else folder.place(offer, work.cluster, work.id).path
-        files = await cloud_config.gather(self._objects, offer, work.cluster, work.id, path)
+        files = await cloud_config.gather(self._objects, offer, work.cluster, work.id)
         if isinstance(files, Problem):
             if files.reason == clusters.NO_CONSUMER:
                 work.remark(files)

@@ -71,7 +71,7 @@ class SeedController:
             return Report.of(name, refused)
         found = await self._reach(offer)
         if isinstance(found, Problem):
-            return Report.of(name, found, told=_told(offer, vsphere))
+            return Report.of(name, found, told=_told(offer))
         if found is None:
             return _without_user(name, offer, vsphere)
         findings = [
@@ -79,7 +79,7 @@ class SeedController:
             Condition(VCENTER_AVAILABLE, "True", "Connected"),
             *check(found),
             self._losses.condition(found),
-            *_told(offer, vsphere),
+            *_told(offer),
         ]
         return Report(name, findings, vcenter=_vcenter(found))
 
@@ -124,21 +124,19 @@ class Report:
     @property
     def hindrance(self) -> Condition | None:
         """The first finding that is not as it should be; notes that hinder nothing do not count."""
-        notes = (INSECURE, unsupported.SUPPORTED) if self.problem is None else (INSECURE,)
-        return next((c for c in self.findings if c.status != "True" and c.type not in notes), None)
+        return next((c for c in self.findings if c.status != "True" and c.type != INSECURE), None)
 
 
 def _without_user(name: str, offer: Offer, vsphere: Mapping[str, Any]) -> Report:
     words = "not logged in: the datacenter names no infraManagementUser, so each Cluster brings its own"
-    return Report(name, [Condition(DATACENTER_KNOWN, "True", "NoUser", words), *_told(offer, vsphere)])
+    return Report(name, [Condition(DATACENTER_KNOWN, "True", "NoUser", words), *_told(offer)])
 
 
-def _told(offer: Offer, vsphere: Mapping[str, Any]) -> list[Condition]:
-    result = unsupported.told_of_datacenter(vsphere)
-    if offer.vsphere.allow_insecure:
-        words = "allowInsecure is set: whoever stands between here and vCenter can read the password"
-        result.append(Condition(INSECURE, "False", "AllowInsecure", words))
-    return result
+def _told(offer: Offer) -> list[Condition]:
+    if not offer.vsphere.allow_insecure:
+        return []
+    words = "allowInsecure is set: whoever stands between here and vCenter can read the password"
+    return [Condition(INSECURE, "False", "AllowInsecure", words)]
 
 
 def _vcenter(access: Access) -> dict[str, Any]:
