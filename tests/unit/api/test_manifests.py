@@ -43,8 +43,13 @@ def test_no_right_is_a_wildcard() -> None:
     assert not any("*" in part for right in every for part in right)
 
 
-def test_secrets_of_others_are_only_read() -> None:
+def test_secrets_are_read_and_written_beside_clusters_and_never_deleted() -> None:
     verbs = {verb for _, resource, verb in rights("ClusterRole") if resource == "secrets"}
+    assert verbs == {"get", "list", "watch", "create", "patch"}
+
+
+def test_config_maps_of_others_are_only_read() -> None:
+    verbs = {verb for _, resource, verb in rights("ClusterRole") if resource == "configmaps"}
     assert verbs == {"get", "list", "watch"}
 
 
