@@ -85,24 +85,28 @@ def test_a_seed_names_everything_that_is_missing_at_once(tenant: Tenant) -> None
 
 
 def test_a_missing_pool_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign: ForeignThings) -> None:
-    tenant.shop(cloud={"vsphere": {"resourcePool": "late-pool"}})
+    tenant.create_cluster(changes={"cloud": {"vsphere": {"resourcePool": "late-pool"}}})
+    tenant.condition("Cluster", "shop", "PlacementReady", "False", "ResourcePoolNotFound")
     tenant.create_machine("alone")
     message = tenant.condition("Machine", "alone", "PlacementReady", "False", "ResourcePoolNotFound")
     assert "late-pool" in message
     assert "spec.cloud.vsphere.resourcePool" in message
     pool = foreign.pool("late-pool")
     tenant.ready("Machine", "alone", seconds=8)
+    tenant.ready("Cluster", "shop")
     assert tenant.vm("alone").resourcePool._moId == pool._moId
 
 
 def test_a_missing_network_heals_when_it_is_made_in_vcenter(tenant: Tenant, foreign: ForeignThings) -> None:
-    tenant.shop(cloud={"vsphere": {"networks": [{"name": "late-network"}]}})
+    tenant.create_cluster(changes={"cloud": {"vsphere": {"networks": [{"name": "late-network"}]}}})
+    tenant.condition("Cluster", "shop", "PlacementReady", "False", "NetworkNotFound")
     tenant.create_machine("alone")
     message = tenant.condition("Machine", "alone", "PlacementReady", "False", "NetworkNotFound")
     assert "late-network" in message
     assert "spec.cloud.vsphere.networks" in message
     foreign.portgroup("late-network")
     tenant.ready("Machine", "alone")
+    tenant.ready("Cluster", "shop")
     tenant.delete("Machine", "alone")
     tenant.gone("Machine", "alone")
 
