@@ -77,9 +77,9 @@ class Deletion(Model):
     """What goes along when the Cluster is deleted."""
 
     volumes: DeletionPolicy = DeletionPolicy.KEEP
-    """The user cluster's volumes. Default: Keep."""
+    """The user cluster's volumes of the vSphere CSI driver, with the data on them. Default: Keep."""
     load_balancers: DeletionPolicy = DeletionPolicy.KEEP
-    """The user cluster's load balancers. Default: Keep."""
+    """The user cluster's Services of type LoadBalancer. Default: Keep."""
 
 
 class MachineNetwork(Model):
@@ -153,6 +153,15 @@ class Cloud(Model):
 
 class ClusterSpec(Model):
     """A user cluster's vSphere side as it shall be."""
+
+    rules = (
+        Rule(
+            "!has(self.deletion) || has(self.kubeconfigSecretRef)"
+            " || ((!has(self.deletion.volumes) || self.deletion.volumes == 'Keep')"
+            " && (!has(self.deletion.loadBalancers) || self.deletion.loadBalancers == 'Keep'))",
+            "what is in the user cluster can only be deleted with its kubeconfig; set kubeconfigSecretRef",
+        ),
+    )
 
     datacenter: Annotated[
         DNSLabel,

@@ -20,6 +20,7 @@ from vsphere_operator.kube.events import Events
 from vsphere_operator.kube.kinds import KINDS, OURS, WATCHED
 from vsphere_operator.kube.leases import KubeLease
 from vsphere_operator.kube.objects import Objects
+from vsphere_operator.kube.user_clusters import UserClusters
 from vsphere_operator.observability import logs
 from vsphere_operator.observability.health import Health, watch_loop_lag
 from vsphere_operator.observability.metrics import Metrics
@@ -207,12 +208,14 @@ class Operator:
             user_agent=USER_AGENT,
             metrics=metrics,
         )
+        self._user_clusters = UserClusters()
         self._controllers = parts.build(
             objects=self._objects,
             vcenters=self._vcenters,
             enqueue=self._engine.enqueue,
             installation=installation,
             events=self._events,
+            user_clusters=self._user_clusters,
             admission_metrics=metrics,
         )
         for controller in self._controllers.controllers:
@@ -305,6 +308,7 @@ class Operator:
                 await self._vcenters.close()
         except TimeoutError:
             logger.warning("a vCenter gives no answer: its session is left to run out")
+        await self._user_clusters.close()
         if elector is not None:
             elector.stop()
             await asyncio.wait([election], timeout=GOODBYE)

@@ -18,6 +18,7 @@ from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.preset.controller import PresetController
 from vsphere_operator.controllers.seed.controller import SeedController
 from vsphere_operator.controllers.sessions import RetainingPool, SessionUse, Tracked
+from vsphere_operator.controllers.user_clusters import UserClusterPool
 from vsphere_operator.controllers.wakeups import Wakeups
 from vsphere_operator.runtime.admission import AdmissionMetrics, Admissions
 from vsphere_operator.runtime.engine import Controller
@@ -44,6 +45,7 @@ def build(
     enqueue: Callable[[Key], None],
     installation: str,
     events: Events,
+    user_clusters: UserClusterPool | None = None,
     admission_metrics: AdmissionMetrics | None = None,
     clock: Clock = time.monotonic,
 ) -> Controllers:
@@ -71,6 +73,7 @@ def build(
         events=events,
         installation=installation,
         losses=losses,
+        user_clusters=user_clusters,
         clock=clock,
     )
     machines = MachineController(

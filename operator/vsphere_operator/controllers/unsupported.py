@@ -36,8 +36,6 @@ _CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "machineNetworks": ([],),
     "cloud.vsphere.storagePolicy": (),
     "cloud.vsphere.tagVMs": (False,),
-    "deletion.volumes": ("Keep",),
-    "deletion.loadBalancers": ("Keep",),
 }
 _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
     "kubeconfigSecretRef": (),

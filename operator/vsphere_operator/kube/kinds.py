@@ -36,6 +36,7 @@ class Kind:
         return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
+_ADMISSION = "admissionregistration.k8s.io"
 _ALL = (
     Kind("Seed", GROUP, VERSION, "seeds", namespaced=False),
     Kind("Preset", GROUP, VERSION, "presets", namespaced=False),
@@ -50,6 +51,18 @@ _ALL = (
     Kind("Lease", "coordination.k8s.io", "v1", "leases", namespaced=True),
     # In user clusters only.
     Kind("StorageClass", "storage.k8s.io", "v1", "storageclasses", namespaced=False),
+    Kind("Service", "", "v1", "services", namespaced=True),
+    Kind("Pod", "", "v1", "pods", namespaced=True),
+    Kind("PersistentVolume", "", "v1", "persistentvolumes", namespaced=False),
+    Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", namespaced=True),
+    Kind("ValidatingAdmissionPolicy", _ADMISSION, "v1", "validatingadmissionpolicies", namespaced=False),
+    Kind(
+        "ValidatingAdmissionPolicyBinding",
+        _ADMISSION,
+        "v1",
+        "validatingadmissionpolicybindings",
+        namespaced=False,
+    ),
 )
 
 KINDS = {kind.kind: kind for kind in _ALL}

@@ -52,6 +52,7 @@ from vsphere_operator.controllers.presets import PRESET_READY, pin_of
 from vsphere_operator.controllers.resync import look_again
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
+from vsphere_operator.controllers.user_clusters import UserClusterPool
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock
@@ -74,6 +75,7 @@ class ClusterController:
         events: Events,
         installation: str,
         losses: Losses,
+        user_clusters: UserClusterPool | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._objects = objects
@@ -81,6 +83,7 @@ class ClusterController:
         self._events = events
         self._installation = installation
         self._losses = losses
+        self._user_clusters = user_clusters
         self._clock = clock
         self._setbacks = Setbacks(clock)
         # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
@@ -220,7 +223,7 @@ class ClusterController:
 
     async def _delete(self, work: Work) -> Result:
         before = work.obj
-        ending = Ending(work, self._events, reach=self._reach_unless_held)
+        ending = Ending(work, self._events, reach=self._reach_unless_held, user_clusters=self._user_clusters)
         problem = await self._guarded(work, folder.FOLDER_READY, lambda _: deletion.unmake(ending))
         if problem is None:
             await release(self._objects, work.obj)
@@ -229,7 +232,7 @@ class ClusterController:
             return Result()
         if work.status.folder is None:
             work.over.add(folder.FOLDER_READY)
-        problem = advised(work, problem)
+        problem = advised(work, problem, status.now())
         if problem.condition != DELETING:
             work.hindered(problem)
         assert work.step is not None  # noqa: S101 - a problem comes from a step

@@ -1,6 +1,7 @@
 """The end of a Cluster: one kind of thing after the other, each proven gone before the next is touched.
 
-Workers before the folder that they lie in; the folder before the tags, which are unused only when nothing carries them.
+Load balancers and volumes of the user cluster before the workers that the controllers run on that delete them; workers
+before the folder that they lie in; the folder before the tags, which are unused only when nothing carries them.
 """
 
 from __future__ import annotations
@@ -8,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from vsphere_operator.api.cluster import DeletionStep
-from vsphere_operator.controllers.cluster import deletion_folder, deletion_tags, deletion_workers
+from vsphere_operator.controllers.cluster import (
+    deletion_folder,
+    deletion_tags,
+    deletion_user_cluster,
+    deletion_workers,
+)
 from vsphere_operator.controllers.cluster.ending import Ending
 from vsphere_operator.controllers.conditions import Problem
 
 Act = Callable[[Ending], Awaitable[Problem | None]]
 
 STEPS: tuple[tuple[DeletionStep, Act], ...] = (
+    (DeletionStep.LOAD_BALANCERS, deletion_user_cluster.load_balancers),
+    (DeletionStep.VOLUMES, deletion_user_cluster.volumes),
     (DeletionStep.WORKERS, deletion_workers.end),
     (DeletionStep.FOLDER, deletion_folder.end),
     (DeletionStep.TAGS, deletion_tags.end),

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from vsphere_operator.api.cluster import DeletionStatus, DeletionStep
+from vsphere_operator.api.cluster import DeletionPolicy, DeletionStatus, DeletionStep
 from vsphere_operator.api.names import ORPHAN_ANNOTATION
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.lifecycle import lets_go
 from vsphere_operator.controllers.ports import Events
+from vsphere_operator.controllers.user_clusters import USER_CLUSTER_REACHABLE, UserClusterPool
 
 DELETING = "Deleting"
 """True from the wish to delete to the end; its reason is what is waited for."""
@@ -27,6 +28,7 @@ class Ending:
     events: Events
     reach: Callable[[Work], Awaitable[Access | Problem]]
     """Finds the vCenter and logs in; a Problem while it cannot be asked."""
+    user_clusters: UserClusterPool | None = None
 
     def lets_go(self, thing: str) -> bool:
         """Whether a person has said that this kind of thing may be left behind."""
@@ -61,15 +63,20 @@ _WORDS = {
     DeletionStep.FOLDER: "folder",
     DeletionStep.TAGS: "tags",
 }
-_IN_PROGRESS = frozenset({"DeletingFolder", "Connecting", "WaitingForWorkers"})
-"""Reasons of what goes on by itself: advice would be a temptation."""
+_IN_PROGRESS = frozenset(
+    {"DeletingFolder", "Connecting", "WaitingForWorkers", "WaitingForVolumes", "WaitingForLoadBalancers"}
+)
+"""Reasons of what goes on by itself: for a while advice would be a temptation."""
+_PATIENCE = 600.0  # seconds
 
 
-def advised(work: Work, problem: Problem) -> Problem:
+def advised(work: Work, problem: Problem, now: datetime) -> Problem:
     """The problem with the way out in its words: how a person lets go of what cannot be removed now."""
-    if problem.reason in _IN_PROGRESS or ORPHAN_ANNOTATION in problem.message or work.step is None:
+    if ORPHAN_ANNOTATION in problem.message or work.step is None:
         return problem
-    wanted = _stuck_with(work, work.step)
+    if problem.reason in _IN_PROGRESS and not _is_overdue(work, work.step, problem, now):
+        return problem
+    wanted = _stuck_with(work, work.step, problem)
     help_ = (
         f"if that cannot be mended, annotate the Cluster with {ORPHAN_ANNOTATION}: {','.join(wanted)} "
         f"to leave behind {_left(work, wanted)}"
@@ -77,8 +84,17 @@ def advised(work: Work, problem: Problem) -> Problem:
     return replace(problem, message=f"{problem.message.rstrip('.')}; {help_}")
 
 
-def _stuck_with(work: Work, step: DeletionStep) -> Sequence[str]:
+def _is_overdue(work: Work, step: DeletionStep, problem: Problem, now: datetime) -> bool:
+    before = work.status.deletion
+    same = before is not None and (before.step, before.reason) == (step, problem.reason)
+    return before is not None and same and (now - before.since).total_seconds() > _PATIENCE
+
+
+def _stuck_with(work: Work, step: DeletionStep, problem: Problem) -> Sequence[str]:
     """The words for what needs the same that is missing now: without vCenter neither folder nor tags can go."""
+    wanted = work.cluster.spec.deletion
+    if problem.condition == USER_CLUSTER_REACHABLE and step is DeletionStep.LOAD_BALANCERS:
+        return ("volumes", "loadBalancers") if wanted.volumes is DeletionPolicy.DELETE else ("loadBalancers",)
     if step is DeletionStep.FOLDER and work.access is None and (work.status.tags or work.status.categories):
         return (_WORDS[step], _WORDS[DeletionStep.TAGS])
     if step is DeletionStep.TAGS and lets_go(work.obj, "folder"):

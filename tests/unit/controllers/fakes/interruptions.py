@@ -20,7 +20,7 @@ class Crash(BaseException):
 
 
 def _no_answer(name: str) -> Exception:
-    if name.startswith("kube"):
+    if name.startswith(("kube", "user")):
         return Unavailable(0, "Timeout", "the API server gave no answer")
     words = "vCenter gave no answer."
     return VSphereError(

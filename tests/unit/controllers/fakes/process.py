@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.unit.controllers.fakes.interruptions import Clock, Outgoing
 from tests.unit.controllers.fakes.kubernetes import ApiServer, FakeEvents, FakeObjects
+from tests.unit.controllers.fakes.user_cluster import FakeUserClusters
 from tests.unit.controllers.fakes.vcenter import FakeVCenter, FakeVCenters, World
 from vsphere_operator.controllers.registry import build
 from vsphere_operator.runtime.engine import Expected
@@ -27,7 +28,14 @@ class HotLoopError(AssertionError):
 class Process:
     """One life of the operator. `run` works until nothing is left to do but wait for longer than `patience`."""
 
-    def __init__(self, api: ApiServer, world: World, clock: Clock, outgoing: Outgoing) -> None:
+    def __init__(
+        self,
+        api: ApiServer,
+        world: World,
+        clock: Clock,
+        outgoing: Outgoing,
+        user_clusters: FakeUserClusters | None = None,
+    ) -> None:
         self.api, self.world, self.clock, self.outgoing = api, world, clock, outgoing
         self.events = FakeEvents()
         self.objects = FakeObjects(api, outgoing)
@@ -47,6 +55,7 @@ class Process:
             enqueue=self.enqueue,
             installation=INSTALLATION,
             events=self.events,
+            user_clusters=user_clusters,
             clock=clock.monotonic,
         )
         self._controllers = {c.kind: c for c in parts.controllers}

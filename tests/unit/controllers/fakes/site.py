@@ -9,6 +9,7 @@ from tests.unit.controllers.fakes.interruptions import Clock, Crash, Outgoing, P
 from tests.unit.controllers.fakes.kubernetes import ApiServer
 from tests.unit.controllers.fakes.process import Process
 from tests.unit.controllers.fakes.samples import NAMESPACE
+from tests.unit.controllers.fakes.user_cluster import FakeUserCluster, FakeUserClusters
 from tests.unit.controllers.fakes.vcenter import Vm, World
 
 Json = dict[str, Any]
@@ -28,13 +29,16 @@ class Site:
         ignition = '{"ignition": {"version": "3.3.0"}, "passwd": {"users": [{"name": "%s"}]}}'
         self.api.secret(NAMESPACE, "boot-flatcar", value=ignition % samples.BOOTSTRAP)
         self.api.put(samples.a_seed())
+        self.user_cluster = FakeUserCluster(self.outgoing)
         self._process: Process | None = None
         self.told: list[tuple[str, str, str]] = []
 
     @property
     def process(self) -> Process:
         if self._process is None:
-            self._process = Process(self.api, self.world, self.clock, self.outgoing)
+            self._process = Process(
+                self.api, self.world, self.clock, self.outgoing, FakeUserClusters(self.user_cluster)
+            )
         return self._process
 
     def restart(self) -> None:
