@@ -170,14 +170,29 @@ async def test_new_claims_are_refused_where_the_user_cluster_can(site: Site, ser
     if not served:
         site.user_cluster.unserved = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     a_volume(site, "pv-1", claim="data")
-    site.user_cluster.work = lambda: the_driver(site)
     ask(site, volumes="Delete")
     site.delete("Cluster", "shop")
-    await site.run()
-    assert not site.exists("Cluster", "shop")
+    await site.run(patience=20)
     name = "no-new-volumes.userclusters.io"
     assert site.user_cluster.has("ValidatingAdmissionPolicy", name) == served
     assert site.user_cluster.has("ValidatingAdmissionPolicyBinding", name) == served
+    site.user_cluster.work = lambda: the_driver(site)
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+    assert not site.user_cluster.objects
+
+
+async def test_a_refusal_that_cannot_be_taken_back_is_told(site: Site) -> None:
+    await site.with_machine()
+    ask(site, volumes="Delete")
+    site.process.tasks_run = False
+    site.delete("Cluster", "shop")
+    await site.run(patience=10)
+    site.user_cluster.fail = Unavailable(0, "Timeout", "gave no answer")
+    site.process.tasks_run = True
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+    assert any("no-new-volumes.userclusters.io" in m for _, r, m in site.events() if r == "LeftBehind")
 
 
 async def test_load_balancers_go_first_and_their_finalizers_are_waited_for(site: Site) -> None:
@@ -239,7 +254,8 @@ async def test_a_user_cluster_that_answers_again_lets_the_deletion_go_on(site: S
 
 
 @pytest.mark.parametrize(
-    ("kubeconfig", "reason"), [(None, "KubeconfigMissing"), ("", "KubeconfigMissing"), ("x", "KubeconfigInvalid")]
+    ("kubeconfig", "reason"),
+    [(None, "KubeconfigMissing"), ("", "KubeconfigMissing"), ("x", "KubeconfigInvalid")],
 )
 async def test_a_kubeconfig_that_is_gone_or_unusable_is_told_and_heals(
     site: Site, kubeconfig: str | None, reason: str

@@ -36,4 +36,5 @@ async def unmake(ending: Ending) -> Problem | None:
         problem = await act(ending)
         if problem is not None:
             return problem
+    await deletion_user_cluster.let_new_ones_be_made(ending)
     return None

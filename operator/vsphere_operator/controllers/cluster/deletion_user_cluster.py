@@ -38,6 +38,27 @@ async def volumes(ending: Ending) -> Problem | None:
     return await _end(ending, DeletionStep.VOLUMES, policy, "volumes", _look_at_volumes)
 
 
+async def let_new_ones_be_made(ending: Ending) -> None:
+    """The last act, when no worker is left: as far as the user cluster is still there, and told where it is not."""
+    work, before = ending.work, ending.work.status.deletion
+    steps = [s for s in _NOUNS if before is not None and s in before.done]
+    if not steps or ending.user_clusters is None:
+        return
+    found = await user_clusters.connect(work.objects, ending.user_clusters, work.cluster)
+    if not isinstance(found, Problem):
+        try:
+            for step in steps:
+                await new_things.allow(found, step)
+            return
+        except KubeError:
+            pass
+    names = ", ".join(o["metadata"]["name"] for s in steps for o in new_things.manifests(s)[:1])
+    words = (
+        f"The user cluster cannot be asked; if it lives on, delete its ValidatingAdmissionPolicies {names}."
+    )
+    ending.events.warning(work.obj, "LeftBehind", words)
+
+
 async def _end(
     ending: Ending, step: DeletionStep, policy: DeletionPolicy, word: str, look: Look
 ) -> Problem | None:

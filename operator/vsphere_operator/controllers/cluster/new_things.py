@@ -38,6 +38,18 @@ async def forbid(user_cluster: UserCluster, step: DeletionStep) -> None:
             return
 
 
+async def allow(user_cluster: UserCluster, step: DeletionStep) -> None:
+    """Take the refusal away again: the API server may live on, and serve other workers."""
+    for obj in reversed(manifests(step)):
+        name = obj["metadata"]["name"]
+        try:
+            found = await user_cluster.find(obj["kind"], "", name)
+            if found is not None:
+                await user_cluster.delete(obj["kind"], "", name, uid=found["metadata"]["uid"])
+        except NotFound:
+            continue
+
+
 def manifests(step: DeletionStep) -> list[dict[str, Any]]:
     """The policy and its binding."""
     ending, things, resource, operations, expression = _RULES[step]
