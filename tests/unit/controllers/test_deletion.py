@@ -12,6 +12,7 @@ from tests.unit.controllers.fakes import samples
 from tests.unit.controllers.fakes.samples import NAMESPACE
 from tests.unit.controllers.fakes.site import Site
 from tests.unit.controllers.fakes.vcenter import NO_PERMISSION, UNREACHABLE, World
+from vsphere_operator.api.names import API_VERSION
 
 TAGGED: dict[str, Any] = {"tags": [{"name": "env"}, {"name": "shop", "category": "owner"}]}
 BARE = ["Datacenters", "kubernetes", "vm"]
@@ -235,6 +236,54 @@ async def test_what_was_lost_and_comes_back_lets_the_deletion_finish(
     assert not site.exists("Cluster", "shop"), reason
     assert site.world.folders() == BARE
     assert not site.world.workers()
+
+
+async def test_a_preset_deleted_in_use_does_not_keep_a_cluster_from_going(site: Site) -> None:
+    preset = {
+        "apiVersion": API_VERSION,
+        "kind": "Preset",
+        "metadata": {"name": "standard"},
+        "spec": {"vsphere": {}},
+    }
+    site.api.put(preset)
+    cluster = samples.a_cluster(**TAGGED)
+    cluster["spec"]["presetRef"] = {"name": "standard"}
+    site.api.put(cluster)
+    await site.run()
+    assert site.is_ready("Cluster", "shop"), site.object("Cluster", "shop")["status"]
+    site.api.delete("Preset", "", "standard")
+    site.delete("Cluster", "shop")
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+    assert site.world.folders() == BARE
+    assert not site.world.tags
+
+
+async def test_a_preset_that_had_the_only_login_is_asked_for_back(site: Site) -> None:
+    site.api.put(samples.a_seed(infraManagementUser=None))
+    site.api.secret("vsphere-operator", "preset", username="infra", password=samples.PASSWORD)
+    user = {"secretRef": {"namespace": "vsphere-operator", "name": "preset"}}
+    preset = {
+        "apiVersion": API_VERSION,
+        "kind": "Preset",
+        "metadata": {"name": "standard"},
+        "spec": {"vsphere": {"infraManagementUser": user}},
+    }
+    site.api.put(preset)
+    cluster = samples.a_cluster(**TAGGED)
+    cluster["spec"]["presetRef"] = {"name": "standard"}
+    site.api.put(cluster)
+    await site.run()
+    assert site.is_ready("Cluster", "shop"), site.object("Cluster", "shop")["status"]
+    site.api.delete("Preset", "", "standard")
+    site.delete("Cluster", "shop")
+    await site.run()
+    assert deleting(site)["reason"] == "PresetNotFound"
+    assert "userclusters.io/orphan: folder,tags" in deleting(site)["message"]
+    site.api.put(preset)
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+    assert site.world.folders() == BARE
 
 
 def _move(world: World) -> None:
