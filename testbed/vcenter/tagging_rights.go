@@ -50,8 +50,15 @@ func (vc *vCenter) unauthorized(user, name string, input map[string]any) *apiErr
 	if lacking == nil {
 		return nil
 	}
-	return &apiError{"unauthorized", apiStatuses["unauthorized"],
-		"privilege " + lacking.PrivilegeId + " on " + lacking.Object.String() + " is missing"}
+	return &apiError{"unauthorized", apiStatuses["unauthorized"], refusal(user, lacking, input)}
+}
+
+// refusal is the text of a refusal: none that tells what was missing, but for the right to attach.
+func refusal(user string, lacking *types.NoPermission, input map[string]any) string {
+	if lacking.PrivilegeId != tagging+"AttachTag" {
+		return ""
+	}
+	return user + " does not have attach or detach privilege on " + text(input, "tag_id")
 }
 
 // visibleObjects drops objects that a user may not see from an answer.

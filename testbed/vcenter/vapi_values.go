@@ -83,8 +83,12 @@ func (e *apiError) fields() map[string]any {
 		"params":          optional{},
 		"localized":       optional{},
 	}}
+	messages := []any{message}
+	if e.message == "" {
+		messages = []any{}
+	}
 	fields := map[string]any{
-		"messages":   []any{message},
+		"messages":   messages,
 		"data":       optional{},
 		"error_type": optional{errorType(e.kind)},
 	}

@@ -100,18 +100,19 @@ def from_vim(error: Any) -> Fault:
     )
 
 
-def from_automation(error: Any) -> Fault:
-    """The fault of an Automation API call (an SDK `VapiError`)."""
+def from_automation(error: Any, asked: object = None) -> Fault:
+    """The fault of an Automation API call (an SDK `VapiError`); `asked` says what for, and what that needs."""
     names = [base.__name__ for base in type(error).__mro__]
     kind = next((name for name in names if name in AUTOMATION_TABLE), "Error")
     row = AUTOMATION_TABLE[kind]
-    message = row.words
+    refused = row.fault_class is _C.PERMISSION
+    message = f"{row.words}: {asked}" if refused and asked is not None else row.words
     texts = [
         m.default_message
         for m in getattr(error, "messages", None) or []
         if getattr(m, "default_message", None)
     ]
-    if row.quotes and texts:
+    if (row.quotes or refused) and texts:
         message += f" (vCenter says: {_quote(texts[0])})"
     return Fault(
         row.fault_class, row.reason, message + ".", row.retry_after, f"vapi.{kind}", executed=row.executed

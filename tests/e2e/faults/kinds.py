@@ -54,6 +54,7 @@ DISK_FULL = "disk full in the middle"
 HANG = "no answer at all"
 _ON_FOLDER = {"privilegeId": "Folder.Create", "object": {"type": "Folder", "value": "group-v3"}}
 _FULL = {"file": "[LocalDS_0] a.vmdk", "datastore": "LocalDS_0"}
+_WITH_PRIVILEGE = r"lacks a privilege: tagging\.\w+\.\w+ .*needs"
 _DISABLED = "blocked this operation|blocked"
 
 KINDS = (
@@ -100,7 +101,7 @@ KINDS = (
     ),
     Kind("RequestCanceled in the task", {"when": "task", "fault": "RequestCanceled", "delayMs": 500}, "cancel", _SOAP),
     Kind("unauthenticated", {"fault": "unauthenticated"}, "", _REST, silent=True),
-    Kind("unauthorized", {"fault": "unauthorized"}, "privilege", _REST, lasts=(ONCE, LASTING)),
+    Kind("unauthorized", {"fault": "unauthorized"}, _WITH_PRIVILEGE, _REST, lasts=(ONCE, LASTING)),
     Kind("service_unavailable", {"fault": "service_unavailable"}, "not available", _REST, unanswered=True),
     Kind("internal_server_error", {"fault": "internal_server_error"}, "internal error", _REST),
     Kind("401", {"fault": "401"}, "Datastore.FileManagement", _HTTP),

@@ -297,3 +297,34 @@ async def test_what_others_attach_is_told_by_the_poll(vcenter: VCenter, changes:
     assert told == [Change("tags", two)]
     assert tags.attached_last(two) == Present(frozenset({tag.id}))
     tags.close()
+
+
+async def test_a_refusal_says_which_operation_on_what_needs_which_privilege(
+    vcenter: VCenter, double: Double
+) -> None:
+    tags, (vm, _) = vcenter.tags, some_vms(vcenter)
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    tag = await tags.create_tag(category.id, "shop", MARK, op_id="x")
+    double.control("/faults", {"method": "com.vmware.cis.tagging.*", "fault": "unauthorized", "count": -1})
+    needs = "needs InventoryService.Tagging"
+    for refused, words in (
+        (
+            tags.create_category("new", MARK, op_id="x"),
+            f'tagging.category.create of "new" {needs}.CreateCategory',
+        ),
+        (tags.create_tag(category.id, "n", MARK, op_id="x"), f'tagging.tag.create of "n" {needs}.CreateTag'),
+        (tags.delete_tag(tag.id, op_id="x"), f"tagging.tag.delete of {tag.id} {needs}.DeleteTag"),
+        (tags.delete_category(category.id, op_id="x"), f"tagging.category.delete of {category.id} {needs}"),
+        (
+            tags.attach([tag.id], vm, op_id="x"),
+            f"tagging.tag_association.attach_multiple_tags_to_object of {vm} {needs}.AttachTag",
+        ),
+        (tags.tags_in_category_fresh(category.id, op_id="x"), "tagging.tag.list_tags_for_category of urn:"),
+        (tags.attached([vm], op_id="x"), "list_attached_tags_on_objects needs System.Read"),
+    ):
+        with pytest.raises(VSphereError) as caught:
+            await refused
+        assert caught.value.fault.fault_class is FaultClass.PERMISSION
+        assert words in caught.value.fault.message
+    double.control("/faults", method="DELETE")
+    await tags.delete_category(category.id, op_id="x")

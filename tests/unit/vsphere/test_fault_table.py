@@ -10,6 +10,7 @@ from pyVmomi import VmomiSupport
 from vsphere_operator.vsphere import faults
 from vsphere_operator.vsphere.fault_table import AUTOMATION_TABLE, HTTP_TABLE, TABLE
 from vsphere_operator.vsphere.faults import Executed, FaultClass
+from vsphere_operator.vsphere.session.asked import Asked
 from vsphere_operator.vsphere.vmomi import vmodl
 
 C = FaultClass
@@ -190,6 +191,23 @@ def test_an_automation_fault_has_its_row(name: str) -> None:
     fault = faults.from_automation(getattr(errors_client, name)())
     assert (fault.fault_class, fault.reason, fault.executed) == AUTOMATION[name]
     assert fault.kind == f"vapi.{name}"
+
+
+def test_a_refusal_of_the_automation_api_names_what_was_refused() -> None:
+    from com.vmware.vapi.std import errors_client
+    from com.vmware.vapi.std_client import LocalizableMessage
+
+    wish = Asked("tagging.tag.create", '"env-prod"')
+    words = faults.from_automation(errors_client.Unauthorized(messages=[]), wish).message
+    assert words == (
+        'The vCenter user lacks a privilege: tagging.tag.create of "env-prod" needs '
+        "InventoryService.Tagging.CreateTag."
+    )
+    told = LocalizableMessage(
+        id="x", default_message="shop does not have attach or detach privilege", args=[]
+    )
+    words = faults.from_automation(errors_client.Unauthorized(messages=[told]), wish).message
+    assert words.endswith("(vCenter says: shop does not have attach or detach privilege).")
 
 
 @pytest.mark.parametrize("status", sorted(HTTP))

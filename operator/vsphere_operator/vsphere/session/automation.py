@@ -28,6 +28,7 @@ from vsphere_operator.vsphere.faults import (
 )
 from vsphere_operator.vsphere.metrics import NoMetrics, VCenterMetrics
 from vsphere_operator.vsphere.session import naming
+from vsphere_operator.vsphere.session.asked import Asked, asked
 from vsphere_operator.vsphere.session.breaker import Breaker, Circuit
 from vsphere_operator.vsphere.session.gate import LoginGate
 from vsphere_operator.vsphere.session.soap import CLOSED, CONNECT_TIMEOUT, GOODBYE_TIMEOUT, READ_TIMEOUT
@@ -155,7 +156,7 @@ class Automation:
         except VSphereError:
             raise
         except VapiError as error:
-            fault = from_automation(error)
+            fault = from_automation(error, _operation.asked)
             self._breaker.record(fault)
             raise VSphereError(fault) from RuntimeError(type(error).__name__)
         except requests.HTTPError as error:
@@ -192,6 +193,8 @@ class Automation:
 
 class _Operation(threading.local):
     op_id: str | None = None
+    asked: Asked | None = None
+    """The latest call."""
 
 
 _operation = _Operation()
@@ -207,12 +210,13 @@ def _named(op_id: str) -> Iterator[None]:
 
 
 def _operation_filter() -> Any:
-    """Puts this thread's opID into the context of each request."""
+    """Puts this thread's opID into the context of each request, and remembers what was asked for."""
     from vmware.vapi.lib.constants import OPID
     from vmware.vapi.provider.filter import ApiProviderFilter
 
     class OperationFilter(ApiProviderFilter):  # type: ignore[misc]  # the SDK is untyped
         def invoke(self, service_id: str, operation_id: str, input_value: Any, ctx: Any) -> Any:
+            _operation.asked = asked(service_id, operation_id, input_value)
             if _operation.op_id is not None and ctx is not None and ctx.application_context is not None:
                 ctx.application_context[OPID] = _operation.op_id
             return ApiProviderFilter.invoke(self, service_id, operation_id, input_value, ctx)

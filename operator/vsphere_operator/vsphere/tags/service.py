@@ -279,7 +279,8 @@ class Tags:
         known = {tag.id: tag.name for tag in self._known_tags(failed)}
         names = ", ".join(f'"{known.get(i, i)}"' for i in failed) or "some of the tags"
         words = (
-            f"Could not be {done}: {names}{reason}. Check that the tags exist and fit this kind of object."
+            f"Could not be {done}: {names}{reason}. Check that the tags exist and fit this kind of object, and that "
+            "the vCenter user has InventoryService.Tagging.AttachTag."
         )
         return Fault(FaultClass.CONFLICT, "TagBatchFailed", words, 30.0, "TagBatchFailed")
 
