@@ -50,7 +50,7 @@ unit: $(STAMP) ## Tests that need no test bed
 
 .PHONY: test
 test: $(STAMP) lint deps ## Everything: lint, types, contracts, unit and end-to-end tests
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: demo
 demo: $(STAMP) ## Watch the operator work; ARGS=--once runs it to the end and checks

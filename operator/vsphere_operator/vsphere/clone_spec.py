@@ -330,27 +330,16 @@ def insert_iso(details: VmDetails, iso_path: str) -> Any:
     """A reconfigure that puts an ISO (`[datastore] dir/file.iso`) into the first CD-ROM drive."""
     if not details.cdroms:
         raise invalid("NoCdRom", f"{details.name} has no CD-ROM drive for its boot data.")
-    return _cdrom_edit(details, vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=iso_path), inserted=True)
-
-
-def eject_iso(details: VmDetails) -> Any:
-    """A reconfigure that empties the first CD-ROM drive."""
-    if not details.cdroms:
-        raise invalid("NoCdRom", f"{details.name} has no CD-ROM drive.")
-    return _cdrom_edit(details, empty_drive(), inserted=False)
-
-
-def _cdrom_edit(details: VmDetails, backing: Any, *, inserted: bool) -> Any:
     drive = details.cdroms[0]
     device = vim.vm.device.VirtualCdrom(
         key=drive.key,
         controllerKey=drive.controller_key,
         unitNumber=drive.device.unitNumber if drive.device is not None else None,
-        backing=backing,
+        backing=vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=iso_path),
         connectable=vim.vm.device.VirtualDevice.ConnectInfo(
-            startConnected=inserted,
+            startConnected=True,
             allowGuestControl=True,
-            connected=inserted and details.power_state == "poweredOn",
+            connected=details.power_state == "poweredOn",
         ),
     )
     return vim.vm.ConfigSpec(

@@ -52,9 +52,11 @@ class Recovery:
             return
 
     def _take_note(self) -> None:
+        if self._closed:
+            return
         state = self.breaker.state
         self._metrics.circuit(vcenter=self._endpoint.host, api="soap", state=state)
-        if self._closed or (state is Circuit.CLOSED) == (self._told is Circuit.CLOSED):
+        if (state is Circuit.CLOSED) == (self._told is Circuit.CLOSED):
             return
         self._told = state
         if state is Circuit.CLOSED:
@@ -89,5 +91,7 @@ class Recovery:
         self._closed = True
         if self._task is not None:
             self._task.cancel()
+        # Nobody is refused any more.
+        self._metrics.circuit(vcenter=self._endpoint.host, api="soap", state=Circuit.CLOSED)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)

@@ -377,12 +377,15 @@ class VCenters:
         return await self._checks.check(endpoint, credentials)
 
     def _try_login(self, endpoint: Endpoint, credentials: Credentials) -> Fault | None:
+        # In a thread: whoever was the last to use this vCenter may have left meanwhile.
+        recovery = self._recoveries.get(endpoint.authority)
+        breaker = recovery.breaker if recovery is not None else Breaker(endpoint.authority)
         session = SoapSession(
             endpoint,
             credentials,
             user_agent=self._user_agent,
             gate=self._gate,
-            breaker=self._recoveries[endpoint.authority].breaker,
+            breaker=breaker,
             metrics=self._metrics,
             pool_size=1,
         )
@@ -408,10 +411,21 @@ class VCenters:
     def _retire(self, key: tuple[Endpoint, Credentials]) -> None:
         vcenter, timer = self._retiring.pop(key)
         timer.cancel()
-        task = asyncio.ensure_future(vcenter.close())
+        task = asyncio.ensure_future(self._end(vcenter))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         self._tell_insecure(vcenter.endpoint.host)
+
+    async def _end(self, vcenter: VCenter) -> None:
+        """Close it; a vCenter that nobody uses any more is not asked either whether it is back."""
+        await vcenter.close()
+        authority = vcenter.endpoint.authority
+        left = (*self._pool, *self._retiring)
+        if any(endpoint.authority == authority for endpoint, _ in left):
+            return
+        recovery = self._recoveries.pop(authority, None)
+        if recovery is not None:
+            await recovery.close()
 
     async def close(self) -> None:
         """Log out everywhere. Waits for running calls, which all have time limits."""

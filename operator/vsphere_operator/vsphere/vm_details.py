@@ -100,10 +100,6 @@ class VmDetails:
         """`[datastore] directory` in which the VM really lives: not always one of its name."""
         return self.vm_path_name.rpartition("/")[0] if self.vm_path_name else None
 
-    @property
-    def proven_off(self) -> bool:
-        return self.connection_state == "connected" and self.power_state == "poweredOff"
-
 
 def decode(moref: MoRef, properties: Mapping[str, Any]) -> VmDetails:
     """Turn the properties of `PATHS` into details. Unset properties are simply missing."""

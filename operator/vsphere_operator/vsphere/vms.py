@@ -116,10 +116,6 @@ class VirtualMachines:
         """Put an ISO file (`[datastore] dir/file.iso`) into the CD-ROM drive, connected at power-on."""
         return await self._reconfigure(details, clone_spec.insert_iso(details, iso_path), op_id)
 
-    async def eject_iso(self, details: VmDetails, *, op_id: str) -> TaskRef:
-        """Empty the CD-ROM drive."""
-        return await self._reconfigure(details, clone_spec.eject_iso(details), op_id)
-
     async def detach_disks(self, details: VmDetails, keys: Iterable[int], *, op_id: str) -> TaskRef:
         """Take disks off the VM and keep their files; a `CONFLICT` if the VM changed since it was read."""
         wanted = set(keys)

@@ -212,7 +212,12 @@ async def test_what_is_recommended_is_held_by_a_lease(pod: Pod, vcenter: VCenter
     assert isinstance(second, NotRecommended)
     assert second.fault is not None
     assert second.fault.reason == "NoDiskSpace"
-    await vcenter.storage_drs.cancel([first.recommendations[0].key], op_id="x")
+    unwanted = [first.recommendations[0].key]
+    await vcenter._calls.soap(
+        lambda content: content.storageResourceManager.CancelStorageDrsRecommendation(key=unwanted),
+        op_id="x",
+        mutating=True,
+    )
     third = await vcenter.storage_drs.recommend(pod.entity, request, op_id="x", lease_seconds=60)
     assert isinstance(third, Recommended)
 

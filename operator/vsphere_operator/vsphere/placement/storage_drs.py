@@ -6,7 +6,6 @@ does not want to decide is decided by `datastores`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,15 +169,6 @@ class StorageDrs:
         task = await self._calls.soap(configuring, op_id=op_id, mutating=True)
         self._tasks.follow(task)
         return task
-
-    async def cancel(self, keys: Iterable[str], *, op_id: str) -> None:
-        """Free what is held for recommendations that will not be applied. Leases also end by themselves."""
-        unwanted = list(keys)
-        await self._calls.soap(
-            lambda content: content.storageResourceManager.CancelStorageDrsRecommendation(key=unwanted),
-            op_id=op_id,
-            mutating=True,
-        )
 
     def _object(self, moref: MoRef) -> Any:
         return self._calls.session.object(moref)
