@@ -16,10 +16,11 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// bootData is what a VM finds when it boots for the first time, and the host name that follows from it.
+// bootData is what a VM finds when it boots for the first time, and what follows from it.
 type bootData struct {
 	source   string // iso, guestinfo, ignition or ovf
 	hostname string
+	network  networkConfig
 }
 
 // findBootData looks where cloud-init (NoCloud, VMware, OVF) and Ignition (VMware) look. The VM must be locked.
@@ -57,7 +58,11 @@ func (vc *vCenter) noCloud(vm *mo.VirtualMachine) (bootData, bool) {
 		userData, hasUser := image.files["user-data"]
 		metaData, hasMeta := image.files["meta-data"]
 		if ok && strings.EqualFold(image.volume, "cidata") && hasUser && hasMeta {
-			return bootData{"iso", hostname(string(metaData), string(userData))}, true
+			return bootData{
+				source:   "iso",
+				hostname: hostname(string(metaData), string(userData)),
+				network:  networkOfCloudInit(image.files["network-config"]),
+			}, true
 		}
 	}
 	return bootData{}, false
@@ -69,7 +74,7 @@ func guestInfo(vm *mo.VirtualMachine) (bootData, bool) {
 	if userData == "" {
 		return bootData{}, false
 	}
-	return bootData{"guestinfo", hostname(metaData, userData)}, true
+	return bootData{source: "guestinfo", hostname: hostname(metaData, userData)}, true
 }
 
 // ignition prefers guestinfo to the OVF environment, as Ignition's VMware provider does.
@@ -80,7 +85,12 @@ func ignition(vm *mo.VirtualMachine) (bootData, bool) {
 			config = unpack(vappValue(vm, name), vappValue(vm, name+".encoding"))
 		}
 		if config != "" {
-			return bootData{"ignition", ignitionHostname(config)}, true
+			files := ignitionFiles(config)
+			return bootData{
+				source:   "ignition",
+				hostname: strings.TrimSpace(files["/etc/hostname"]),
+				network:  networkOfNetworkd(files),
+			}, true
 		}
 	}
 	return bootData{}, false
@@ -95,7 +105,7 @@ func ovfEnvironment(vm *mo.VirtualMachine) (bootData, bool) {
 		return bootData{}, false
 	}
 	userData := unpack(vappValue(vm, "user-data"), "base64")
-	return bootData{"ovf", hostname("", userData)}, userData != ""
+	return bootData{source: "ovf", hostname: hostname("", userData)}, userData != ""
 }
 
 func extraConfig(vm *mo.VirtualMachine, key string) string {
@@ -166,8 +176,9 @@ func hostname(metaData, userData string) string {
 	return ""
 }
 
-// ignitionHostname reads the /etc/hostname that a configuration writes with a plain data URL.
-func ignitionHostname(text string) string {
+// ignitionFiles are the files that a configuration itself writes with data URLs, path to text. What it merges is not
+// looked into.
+func ignitionFiles(text string) map[string]string {
 	var config struct {
 		Storage struct {
 			Files []struct {
@@ -178,19 +189,20 @@ func ignitionHostname(text string) string {
 			} `json:"files"`
 		} `json:"storage"`
 	}
+	files := map[string]string{}
 	if json.Unmarshal([]byte(text), &config) != nil {
-		return ""
+		return files
 	}
 	for _, file := range config.Storage.Files {
 		kind, data, found := strings.Cut(file.Contents.Source, ",")
-		if file.Path != "/etc/hostname" || !found {
+		if !found {
 			continue
 		}
 		if strings.HasSuffix(kind, ";base64") {
-			return strings.TrimSpace(unpack(data, "base64"))
+			files[file.Path] = unpack(data, "base64")
+			continue
 		}
-		plain, _ := url.PathUnescape(data)
-		return strings.TrimSpace(plain)
+		files[file.Path], _ = url.PathUnescape(data)
 	}
-	return ""
+	return files
 }

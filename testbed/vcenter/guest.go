@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -123,7 +124,7 @@ func (g *guests) powerOn(vm *mo.VirtualMachine, boot int) {
 	time.AfterFunc(g.vc.opts.tools, func() {
 		g.update(ref, boot, func(vm *simulator.VirtualMachine) {
 			setTools(vm, toolsUp)
-			g.setAddresses(vm, data.hostname)
+			g.setAddresses(vm, data)
 		})
 	})
 }
@@ -144,44 +145,65 @@ func (g *guests) update(ref types.ManagedObjectReference, boot int, change func(
 	})
 }
 
-// setAddresses gives each connected network card an IPv4 address of its own and a link-local IPv6 address.
-func (g *guests) setAddresses(vm *simulator.VirtualMachine, hostname string) {
-	vm.Guest.HostName = hostname
-	vm.Summary.Guest.HostName = hostname
+// setAddresses gives each connected network card what the boot data say, and a link-local IPv6 address.
+func (g *guests) setAddresses(vm *simulator.VirtualMachine, data bootData) {
+	vm.Guest.HostName = data.hostname
+	vm.Summary.Guest.HostName = data.hostname
 	vm.Guest.Net = nil
+	count := 0
 	for _, device := range vm.Config.Hardware.Device {
 		nic, ok := device.(types.BaseVirtualEthernetCard)
 		if !ok {
 			continue
 		}
 		card := nic.GetVirtualEthernetCard()
-		v4, v6 := g.nextAddress()
-		vm.Guest.Net = append(vm.Guest.Net, types.GuestNicInfo{
+		addresses := g.addressesOf(data.network.of(card.MacAddress, fmt.Sprintf("ens%d", 192+32*count)))
+		count++
+		reported := types.GuestNicInfo{
 			Network:        networkName(g.vc, card),
 			MacAddress:     card.MacAddress,
 			Connected:      true,
 			DeviceConfigId: card.Key,
-			IpAddress:      []string{v4, v6},
-			IpConfig: &types.NetIpConfigInfo{IpAddress: []types.NetIpConfigInfoIpAddress{
-				{IpAddress: v4, PrefixLength: 8, State: string(types.NetIpConfigInfoIpAddressStatusPreferred)},
-				{IpAddress: v6, PrefixLength: 64, State: string(types.NetIpConfigInfoIpAddressStatusPreferred)},
-			}},
-		})
+			IpConfig:       &types.NetIpConfigInfo{},
+		}
+		for _, address := range addresses {
+			reported.IpAddress = append(reported.IpAddress, address.Addr().String())
+			reported.IpConfig.IpAddress = append(reported.IpConfig.IpAddress, types.NetIpConfigInfoIpAddress{
+				IpAddress:    address.Addr().String(),
+				PrefixLength: int32(address.Bits()),
+				State:        string(types.NetIpConfigInfoIpAddressStatusPreferred),
+			})
+		}
+		vm.Guest.Net = append(vm.Guest.Net, reported)
 		if vm.Guest.IpAddress == "" {
-			vm.Guest.IpAddress = v4
-			vm.Summary.Guest.IpAddress = v4
+			vm.Guest.IpAddress = addresses[0].Addr().String()
+			vm.Summary.Guest.IpAddress = vm.Guest.IpAddress
 		}
 	}
 }
 
+// addressesOf are a card's own addresses first; the DHCP server gives one where nothing else is said.
+func (g *guests) addressesOf(config *cardConfig) []netip.Prefix {
+	v4, v6 := g.nextAddress()
+	var addresses []netip.Prefix
+	if config == nil || config.dhcp {
+		addresses = append(addresses, netip.PrefixFrom(v4, 8))
+	}
+	if config != nil {
+		addresses = append(addresses, config.addresses...)
+	}
+	return append(addresses, netip.PrefixFrom(v6, 64))
+}
+
 // nextAddress counts through 10.20.0.1 and up, skipping what ends in 0 or 255.
-func (g *guests) nextAddress() (v4, v6 string) {
+func (g *guests) nextAddress() (v4, v6 netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := g.addresses
 	g.addresses++
 	high, low := n/254, n%254+1
-	return fmt.Sprintf("10.%d.%d.%d", 20+high/256, high%256, low), fmt.Sprintf("fe80::250:56ff:fe%02x:%x", n>>16&0xff, n&0xffff)
+	v4 = netip.MustParseAddr(fmt.Sprintf("10.%d.%d.%d", 20+high/256, high%256, low))
+	return v4, netip.MustParseAddr(fmt.Sprintf("fe80::250:56ff:fe%02x:%x", n>>16&0xff, n&0xffff))
 }
 
 func networkName(vc *vCenter, card *types.VirtualEthernetCard) string {

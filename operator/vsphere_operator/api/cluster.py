@@ -91,6 +91,11 @@ class MachineNetwork(Model):
             "the gateway must lie within the cidr",
             ".gateway",
         ),
+        Rule(
+            "!isCIDR(self.cidr) || cidr(self.cidr).ip() == cidr(self.cidr).masked().ip()",
+            "write the network itself, without bits of a host: 10.1.0.0/24 and not 10.1.0.7/24",
+            ".cidr",
+        ),
     )
 
     cidr: Annotated[
@@ -103,6 +108,15 @@ class MachineNetwork(Model):
     """The default gateway."""
     dns_servers: Annotated[list[IPAddress], Field(max_length=8), SET_LIST] = Field(default_factory=list)
     """The DNS servers, in order."""
+
+
+POOLS_APART = cel(
+    (
+        "self.all(a, !isCIDR(a.cidr) || self.all(b, a.cidr == b.cidr || !isCIDR(b.cidr) || "
+        "!cidr(a.cidr).containsCIDR(b.cidr)))",
+        "machineNetworks must not overlap; leave out the one that lies in another",
+    )
+)
 
 
 class ClusterVSphere(Model):
@@ -181,8 +195,11 @@ class ClusterSpec(Model):
     """The user cluster's API: a Secret in the same namespace."""
     paused: bool = False
     """Do nothing about this Cluster and its workers. Default: false."""
-    machine_networks: Annotated[list[MachineNetwork], Field(max_length=16), map_list("cidr")] | None = None
-    """Pools of static addresses for Machines. Default: DHCP."""
+    machine_networks: (
+        Annotated[list[MachineNetwork], Field(max_length=16), map_list("cidr"), POOLS_APART] | None
+    ) = None
+    """Pools of static addresses for the first NIC of Machines, one address of each IP family, in order; the other NICs
+    have DHCP. A change is for new Machines. Default: DHCP."""
     drift_policy: DriftPolicy = DriftPolicy.REPAIR
     """What is done about changes made in vCenter by others. Default: Repair."""
     orphan_policy: OrphanPolicy = OrphanPolicy.REPORT

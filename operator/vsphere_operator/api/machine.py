@@ -95,7 +95,11 @@ class StaticAddress(Model):
     dns_servers: list[str] = Field(default_factory=list)
     """The pool's DNS servers."""
     mac: str | None = None
-    """The MAC of the NIC that has it."""
+    """The MAC of the NIC that has it: the VM's first."""
+    network: str | None = None
+    """The MoRef of that NIC's network."""
+    vcenter: str | None = None
+    """The instance UUID of the vCenter that the MoRef belongs to."""
 
 
 class VirtualMachineStatus(Model):

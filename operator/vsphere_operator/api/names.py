@@ -26,6 +26,8 @@ ORPHAN_ANNOTATION: Final = f"{GROUP}/orphan"
 """A person lets go: what is named here (see ORPHAN_WORDS) is left behind when the object goes."""
 ORPHAN_WORDS: Final = ("machines", "folder", "tags", "volumes", "loadBalancers", "userCluster", "all")
 """What can be let go of: VMs, folder, tags; volumes, load balancers and all that we put into the user cluster."""
+ADDRESS_TERM_ANNOTATION: Final = f"{GROUP}/address-term"
+"""On a Cluster: a token of the process that hands out its static addresses; see docs/decisions."""
 ACCEPT_LOSSES_ANNOTATION: Final = f"{GROUP}/accept-losses"
 """On a Seed: the ids of losses that a person confirms, where many VMs are gone from a vCenter at once."""
 DELETE_MACHINE_ANNOTATION: Final = f"{GROUP}/delete-machine"

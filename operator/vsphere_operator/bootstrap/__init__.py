@@ -4,6 +4,7 @@ from vsphere_operator.bootstrap.delivery import Delivery, GuestInfoDelivery, Iso
 from vsphere_operator.bootstrap.errors import BootstrapError
 from vsphere_operator.bootstrap.operating_systems import FAMILIES, Family, family_of
 from vsphere_operator.bootstrap.rendering import render
+from vsphere_operator.bootstrap.static_network import StaticNetwork
 
 __all__ = [
     "FAMILIES",
@@ -12,6 +13,7 @@ __all__ = [
     "Family",
     "GuestInfoDelivery",
     "IsoDelivery",
+    "StaticNetwork",
     "family_of",
     "render",
 ]

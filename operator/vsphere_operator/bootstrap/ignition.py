@@ -9,6 +9,7 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -20,14 +21,20 @@ _READABLE = 0o644
 _VERSION = re.compile(r"([23])\.(\d+)\.\d+(?:-[0-9A-Za-z.-]+)?")
 
 
-def config(user_data: bytes, *, hostname: str, disable_network_offload: bool) -> bytes:
-    """The user's configuration, wrapped when there is something to add: `/etc/hostname`, the offload units.
+def config(
+    user_data: bytes,
+    *,
+    hostname: str,
+    disable_network_offload: bool,
+    extra_files: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """The user's configuration, wrapped when there is something to add: `/etc/hostname`, files, the offload units.
 
-    A configuration that writes `/etc/hostname` itself and wants no more is passed on as it is. Raises
-    InvalidIgnitionError.
+    `extra_files`: path -> text. A configuration that writes `/etc/hostname` itself and wants no more is passed on as
+    it is. Raises InvalidIgnitionError.
     """
     user = parse(user_data)
-    files: dict[str, str] = {}
+    files: dict[str, str] = dict(extra_files)
     if not _writes(user, _HOSTNAME_PATH):
         files[_HOSTNAME_PATH] = f"{hostname}\n"
     if disable_network_offload:

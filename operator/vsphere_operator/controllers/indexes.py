@@ -24,6 +24,8 @@ CLUSTER = "cluster"
 OWNER = "controller-uid"
 INSTANCE_UUID = "instance-uuid"
 VM = "vm"
+STATIC_ADDRESS = "static-address"
+WANTS_ADDRESS = "wants-address"
 DISCONTENT = "discontent"
 PRESET = "preset"
 NAMED = "named"
@@ -112,6 +114,23 @@ def _vm(obj: Object) -> Iterator[str]:
         yield moref
 
 
+def static_addresses(obj: Object) -> Sequence[Object]:
+    """What a Machine's status says that it was given."""
+    return (obj.get("status") or {}).get("staticAddresses") or ()
+
+
+def _static_address(obj: Object) -> Iterator[str]:
+    for held in static_addresses(obj):
+        yield held["address"]
+
+
+def _wants_address(obj: Object) -> Iterator[str]:
+    """The Cluster of a Machine that waits until an address is free."""
+    found = (obj.get("status") or {}).get("conditions") or []
+    if any(c.get("type") == "AddressesReady" and c.get("status") == "False" for c in found):
+        yield from _cluster_ref(obj)
+
+
 def _folder(obj: Object) -> Iterator[str]:
     moref = ((obj.get("status") or {}).get("folder") or {}).get("moRef")
     if moref:
@@ -160,5 +179,7 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Machine", SECRET, _secret_refs),
     ("Machine", INSTANCE_UUID, _instance_uuid),
     ("Machine", VM, _vm),
+    ("Machine", STATIC_ADDRESS, _static_address),
+    ("Machine", WANTS_ADDRESS, _wants_address),
     ("Machine", TASK, _tasks),
 )

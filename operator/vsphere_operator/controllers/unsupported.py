@@ -33,7 +33,6 @@ _MACHINE_TOLD: Mapping[str, tuple[Any, ...]] = {
     "powerOffTimeout": (),
 }
 _CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "machineNetworks": ([],),
     "cloud.vsphere.storagePolicy": (),
     "cloud.vsphere.tagVMs": (False,),
 }

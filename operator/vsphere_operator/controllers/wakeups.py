@@ -50,7 +50,9 @@ class Wakeups:
             "MachineDeployment": lambda: self._upwards(old, new),
             "MachineSet": lambda: self._upwards(old, new),
             "Machine": lambda: (
-                self._upwards(old, new) | self._twins("Machine", indexes.INSTANCE_UUID, old, new)
+                self._upwards(old, new)
+                | self._twins("Machine", indexes.INSTANCE_UUID, old, new)
+                | self._address_waiters(old, new)
             ),
         }
         find = dependents.get(kind)
@@ -191,6 +193,15 @@ class Wakeups:
             return set()
         value = instance_uuid(identity(old)) if index == indexes.INSTANCE_UUID else identity(old)
         return self._find(kind, index, value)
+
+    def _address_waiters(self, old: Object | None, new: Object | None) -> set[Key]:
+        """Those who wait for an address of the pools that one came back to."""
+        if old is None or not indexes.static_addresses(old):
+            return set()
+        if new is not None and indexes.static_addresses(new) == indexes.static_addresses(old):
+            return set()
+        cluster = f"{metadata(old)['namespace']}/{old['spec']['clusterName']}"
+        return self._find("Machine", indexes.WANTS_ADDRESS, cluster)
 
     def _clusters_of(self, seed: Key) -> set[Key]:
         obj = self._objects.get("Seed", "", seed.name)

@@ -60,20 +60,20 @@ class KubeApi:
         """The object as it is in the API now; NotFound is proof of its absence."""
         return await self.request("GET", KINDS[kind].path(namespace, name))
 
-    async def list(self, kind: str) -> Listed:
-        """All objects of a kind in all namespaces, and the resourceVersion at which this was the truth.
+    async def list(self, kind: str, namespace: str = "") -> Listed:
+        """All objects of a kind, in one namespace or in all, and the resourceVersion at which this was the truth.
 
         Of Secrets and ConfigMaps only the metadata is sent. NotFound means that the kind does not exist (yet).
         """
         for _ in range(3):
             try:
-                pages = [page async for page in self.pages(kind)]
+                pages = [page async for page in self.pages(kind, namespace)]
             except Gone:
                 continue
             return [obj for objects, _ in pages for obj in objects], pages[-1][1]
         raise Unavailable(410, "Expired", f"the list of {KINDS[kind].plural} expires before it is read")
 
-    async def pages(self, kind: str) -> AsyncIterator[Listed]:
+    async def pages(self, kind: str, namespace: str = "") -> AsyncIterator[Listed]:
         """The same list page by page, each with the resourceVersion of the whole.
 
         Gone when reading took longer than the server keeps that version: begin again.
@@ -81,7 +81,7 @@ class KubeApi:
         row, query = KINDS[kind], {"limit": str(CHUNK)}
         accept = METADATA_LIST if row.metadata_only else "application/json"
         while True:
-            page = await self.request("GET", row.path(), query=query, accept=accept)
+            page = await self.request("GET", row.path(namespace), query=query, accept=accept)
             objects = page.get("items") or []
             for item in objects:
                 item["apiVersion"], item["kind"] = row.api_version, row.kind  # items of lists may not say

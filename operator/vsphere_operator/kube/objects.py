@@ -67,6 +67,14 @@ class Objects:
             self._forget(Key(kind, namespace, name), known)
             return None
 
+    async def refresh(self, kind: str, namespace: str) -> None:
+        """Take over all objects of a kind in a namespace as they are in the API now.
+
+        Every write that the API took before this call is in the store after it; what is gone is left to the watch.
+        """
+        for obj in (await self._api.list(kind, namespace))[0]:
+            self._store.observe(obj)
+
     async def create(self, obj: Mapping[str, Any]) -> Object:
         """Create an object; AlreadyExists if there is one of its name."""
         return self._observed(await self._api.create(obj))

@@ -121,11 +121,13 @@ def result(task: Any) -> Any:
     return task.info.result
 
 
-def cloud_init_iso(volume: str = "cidata", hostname: str = "node-7") -> bytes:
-    """Return an image as cloud-init's NoCloud source wants it."""
+def cloud_init_iso(volume: str = "cidata", hostname: str = "node-7", network: str = "") -> bytes:
+    """Return an image as cloud-init's NoCloud source wants it; ``network`` is the text of its network-config."""
     image = pycdlib.PyCdlib()
     image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=volume)
     files = {"user-data": "#cloud-config\n", "meta-data": f"instance-id: 1\nlocal-hostname: {hostname}\n"}
+    if network:
+        files["network-config"] = network
     for name, text in files.items():
         data = text.encode()
         iso_path = f"/{name.upper().replace('-', '_')}.;1"

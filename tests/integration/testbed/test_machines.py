@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pyVmomi import vim, vmodl
@@ -188,6 +190,50 @@ def test_a_vm_with_a_cloud_init_iso_gets_tools_and_addresses(
     eventually(lambda: vm.guest.toolsRunningStatus == "guestToolsNotRunning")
     assert vm.guest.ipAddress is None
     assert not _addresses(vm)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_guest_takes_the_addresses_of_its_network_config(
+    seat: Seat, folder: vim.Folder, wrapped: bool
+) -> None:
+    name = f"static-{wrapped}".lower()
+    vm = result(seat.clone(folder, name))
+    mac = next(
+        d.macAddress for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualEthernetCard)
+    )
+    config: dict[str, Any] = {
+        "version": 2,
+        "ethernets": {
+            "other": {"match": {"macaddress": "00:50:56:00:00:01"}, "dhcp4": True},
+            "eth0": {"match": {"macaddress": mac.upper()}, "addresses": ["10.1.0.7/24", "2001:db8::7/64"]},
+        },
+    }
+    network = json.dumps({"network": config} if wrapped else config)
+    assert seat.put("LocalDS_0", f"{name}/cloud-init.iso", cloud_init_iso(network=network)).status_code == 201
+    result(insert(vm, f"[LocalDS_0] {name}/cloud-init.iso"))
+    _boot(seat, vm)
+    eventually(lambda: vm.guest.ipAddress)
+    assert vm.guest.ipAddress == "10.1.0.7"
+    assert _addresses(vm)[:2] == ["10.1.0.7", "2001:db8::7"]
+    assert [a.prefixLength for a in vm.guest.net[0].ipConfig.ipAddress] == [24, 64, 64]
+
+
+@pytest.mark.parametrize(
+    ("match", "address"),
+    [("Name=en* eth*", "10.1.0.8"), ("Name=wlan0", "10.2"), ("MACAddress=00:50:56:00:00:01", "10.2")],
+)
+def test_a_guest_takes_the_addresses_of_its_networkd_unit(
+    seat: Seat, folder: vim.Folder, match: str, address: str
+) -> None:
+    unit = f"[Match]\n{match}\n\n[Network]\nDHCP=no\nAddress=10.1.0.8/24\nGateway=10.1.0.1\n"
+    file = {"path": "/etc/systemd/network/00-x.network", "contents": {"source": f"data:,{quote(unit)}"}}
+    config = json.dumps({"ignition": {"version": "3.3.0"}, "storage": {"files": [file]}})
+    extra = [_option("guestinfo.ignition.config.data", config)]
+    name = f"networkd-{match[:6].lower().replace('=', '-')}"
+    vm = result(seat.clone(folder, name, "flatcar-stable", extraConfig=extra))
+    _boot(seat, vm)
+    eventually(lambda: vm.guest.ipAddress)
+    assert vm.guest.ipAddress.startswith(address)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ found by IGNITION_VALIDATE or on PATH.
 """
 
 import base64
+import configparser
 import gzip
 import json
 import os
@@ -13,8 +14,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from vsphere_operator.bootstrap import GuestInfoDelivery, IsoDelivery, render
+from vsphere_operator.bootstrap import GuestInfoDelivery, IsoDelivery, StaticNetwork, render
 
 from .iso9660 import files_of
 
@@ -38,19 +40,21 @@ RENDER_NETWORK = """
 import sys
 from cloudinit import util
 from cloudinit.distros import rhel
-from cloudinit.net import netplan, network_state, sysconfig
+from cloudinit.net import netplan, network_manager, network_state, sysconfig
 config = util.load_yaml(open(sys.argv[1]).read())
 for_netplan = netplan.Renderer({"netplan_path": "netplan.yaml"})
 for_netplan.render_network_state(network_state.parse_net_config_data(config), target=sys.argv[2] + "/")
 for_ifcfg = sysconfig.Renderer(rhel.Distro.renderer_configs["sysconfig"])
 for_ifcfg.render_network_state(network_state.parse_net_config_data(config), target=sys.argv[2] + "/")
+for_networkmanager = network_manager.Renderer()
+for_networkmanager.render_network_state(network_state.parse_net_config_data(config), target=sys.argv[2] + "/")
 """
 
 
 PROBE = """
 from cloudinit import helpers, user_data, util
 from cloudinit.distros import rhel
-from cloudinit.net import netplan, network_state, sysconfig
+from cloudinit.net import netplan, network_manager, network_state, sysconfig
 """
 
 
@@ -65,7 +69,14 @@ needs_cloud_init = pytest.mark.skipif(not has_cloud_init(), reason="cloud-init i
 needs_validator = pytest.mark.skipif(VALIDATOR is None, reason="ignition-validate is not installed")
 
 
-def seed(directory: Path, user_data: bytes, *, offload_off: bool, nic_macs: tuple[str, ...] = ()) -> Path:
+def seed(
+    directory: Path,
+    user_data: bytes,
+    *,
+    offload_off: bool,
+    nic_macs: tuple[str, ...] = (),
+    static: StaticNetwork | None = None,
+) -> Path:
     delivery = render(
         operating_system="ubuntu",
         machine_name="node-1",
@@ -74,6 +85,7 @@ def seed(directory: Path, user_data: bytes, *, offload_off: bool, nic_macs: tupl
         instance_id="id-1",
         disable_network_offload=offload_off,
         nic_macs=nic_macs,
+        static=static,
     )
     assert isinstance(delivery, IsoDelivery)
     target = directory / "seed"
@@ -143,6 +155,42 @@ def test_both_kinds_of_network_renderer_give_each_card_dhcp(tmp_path: Path) -> N
         assert "BOOTPROTO=dhcp" in ifcfg
         assert f"macaddress: {mac}" in netplan
     assert netplan.count("dhcp4: true") == 2
+
+
+@needs_cloud_init
+def test_all_kinds_of_network_renderer_give_the_first_card_its_addresses(tmp_path: Path) -> None:
+    macs = ("00:50:56:00:00:01", "00:50:56:00:00:02")
+    static = StaticNetwork(
+        addresses=["10.1.0.5/24", "2001:db8::5/64"],
+        gateways=["10.1.0.1", "2001:db8::1"],
+        dns_servers=["10.1.0.2", "2001:db8::53"],
+    )
+    directory = seed(tmp_path, b"#!/bin/sh\n", offload_off=False, nic_macs=macs, static=static)
+    target = tmp_path / "root"
+    target.mkdir()
+    subprocess.run(
+        [SYSTEM_PYTHON, "-c", RENDER_NETWORK, directory / "network-config", target],
+        capture_output=True,
+        check=True,
+    )
+    card = yaml.safe_load((target / "netplan.yaml").read_text())["network"]["ethernets"]["eth0"]
+    assert card["match"] == {"macaddress": macs[0]}
+    assert card["addresses"] == ["10.1.0.5/24", "2001:db8::5/64"]
+    assert (card["gateway4"], card["gateway6"]) == ("10.1.0.1", "2001:db8::1")
+    assert card["nameservers"]["addresses"] == ["10.1.0.2", "2001:db8::53"]
+    assert not card.get("dhcp4")
+
+    ifcfg = (target / "etc/sysconfig/network-scripts/ifcfg-eth0").read_text().splitlines()
+    assert {"BOOTPROTO=none", "IPADDR=10.1.0.5", "NETMASK=255.255.255.0", "GATEWAY=10.1.0.1"} <= set(ifcfg)
+    assert {"IPV6ADDR=2001:db8::5/64", "IPV6_DEFAULTGW=2001:db8::1", "DNS1=10.1.0.2"} <= set(ifcfg)
+
+    profile = configparser.ConfigParser()
+    profile.read(target / "etc/NetworkManager/system-connections/cloud-init-eth0.nmconnection")
+    v4, v6 = profile["ipv4"], profile["ipv6"]
+    assert (v4["method"], v4["address1"], v4["gateway"]) == ("manual", "10.1.0.5/24", "10.1.0.1")
+    assert (v6["method"], v6["address1"], v6["gateway"]) == ("manual", "2001:db8::5/64", "2001:db8::1")
+    assert "route1" not in v4
+    assert v4["dns"].startswith("10.1.0.2;")
 
 
 @needs_validator

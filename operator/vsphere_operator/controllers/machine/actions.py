@@ -139,7 +139,9 @@ class Actions:
                 "hardware_version": f"vmx-{details.hardware_version}",
             }
         )
-        await self.save(work, status.model_copy(update={"vm": seen}))
+        macs = [nic.mac for nic in sorted(details.nics, key=lambda nic: nic.key)]
+        held = [a.model_copy(update={"mac": next(iter(macs), None)}) for a in status.static_addresses]
+        await self.save(work, status.model_copy(update={"vm": seen, "static_addresses": held}))
 
     async def attach_tags(self, work: Work, details: VmDetails) -> None:
         await work.access.vcenter.tags.attach(_prepared(work).tag_ids, details.moref, op_id=work.op_id)

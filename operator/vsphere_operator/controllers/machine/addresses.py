@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from vsphere_operator.api.machine import AddressType, MachineAddress
 
@@ -21,6 +21,18 @@ def routable(addresses: Iterable[str]) -> list[str]:
         ):
             kept[str(address)] = None
     return list(kept)
+
+
+def not_reported(given: Sequence[str], reported: Iterable[str]) -> str | None:
+    """What a person is told when the guest has not all of the addresses that it was given; None when it has."""
+    known = routable(reported)
+    missing = [address for address in routable(given) if address not in known]
+    if not missing:
+        return None
+    return (
+        f"the guest reports {', '.join(known) or 'no address'} and not {' and '.join(missing)}, which it was given: "
+        "look at its network configuration (cloud-init's or Ignition's log)"
+    )
 
 
 def typed(name: str, addresses: Iterable[str]) -> list[MachineAddress]:

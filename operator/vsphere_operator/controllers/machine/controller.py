@@ -23,7 +23,7 @@ from vsphere_operator.controllers.machine import gather, operations, placing, pl
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
 from vsphere_operator.controllers.machine.endings import Endings
-from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
 from vsphere_operator.controllers.machine.operations import (
     CLONE,
     DELETE_ISO,
@@ -33,6 +33,7 @@ from vsphere_operator.controllers.machine.operations import (
 )
 from vsphere_operator.controllers.machine.placing import Placing
 from vsphere_operator.controllers.machine.prepare import Preparation
+from vsphere_operator.controllers.machine.static_addresses import StaticAddresses
 from vsphere_operator.controllers.machine.storage_drs import StorageDrsGuard
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.machine.turns import Turns
@@ -85,6 +86,7 @@ class MachineController:
         self._turns = Turns(admissions, objects)
         self._placing = Placing(self._turns)
         self._storage_drs = StorageDrsGuard(clock)
+        self._static = StaticAddresses(objects, self._actions)
         self._succeeded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -228,6 +230,10 @@ class MachineController:
         if not isinstance(placed, Placed):
             return placed
         try:
+            wait = await self._static.confirm(work)
+            if wait is not None:
+                placing.clone_ended(work, well=False)
+                return wait
             await self._actions.clone(work, placed)
         except VSphereError as error:
             if not may_have_happened(error.fault):
@@ -260,7 +266,7 @@ class MachineController:
 
     async def _prepare(
         self, work: Work, cluster: Cluster, details: Answer[VmDetails] | None
-    ) -> Prepared | Problem:
+    ) -> Prepared | AddressesWanted | Problem:
         macs = gather.macs(details)
         return await self._preparation.prepare(work.obj, work.machine, cluster, work.access, macs=macs)
 
@@ -296,6 +302,8 @@ class MachineController:
                 if operation.type == CLONE:
                     placing.clone_ended(work, well=False)
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
+            case steps.TakeAddresses(network=network):
+                return await self._static.take(work, network)
             case steps.RecordVm(moref=moref):
                 await act.record_vm(work, moref)
             case steps.RecordDetails(details=details):
@@ -345,7 +353,7 @@ def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None
     if isinstance(step, steps.RecordVm | steps.RecordDetails | steps.SetProviderId):
         return
     looks.details = looks.absence = None
-    if isinstance(step, steps.Clone | steps.OperationDone):
+    if isinstance(step, steps.Clone | steps.OperationDone | steps.TakeAddresses):
         looks.prepared = work.prepared = None  # the new VM's MACs belong into what it boots with
 
 

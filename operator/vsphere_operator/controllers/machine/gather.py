@@ -13,7 +13,7 @@ from vsphere_operator.controllers.intents import expected, inventory_at
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
-from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.inventory.entities import VmEntity
 from vsphere_operator.vsphere.inventory.index import Inventory
@@ -26,7 +26,7 @@ from vsphere_operator.vsphere.vm_details import VmDetails
 class Looks:
     """What has been read and looked up on the way through one reconcile."""
 
-    prepared: Prepared | Problem | None = None
+    prepared: Prepared | AddressesWanted | Problem | None = None
     details: Answer[VmDetails] | None = None
     absence: Answer[MoRef] | None = None
     folder_content: Answer[list[MoRef]] | None = None
@@ -85,13 +85,13 @@ def kept_conditions(machine: Machine) -> list[Condition]:
     return [
         Condition(c.type, c.status.value, c.reason, c.message)
         for c in machine.status.conditions
-        if c.type in (*machine_status.MILESTONES, machine_status.STORAGE_DRS_OFF)
+        if c.type in machine_status.KEPT
     ]
 
 
 def macs(details: Answer[VmDetails] | None) -> Sequence[str]:
     """The MACs of a VM that has been looked at, in the order of its networks."""
-    if not isinstance(details, Present) or len(details.value.nics) < 2:
+    if not isinstance(details, Present):
         return ()
     return tuple(n.mac for n in sorted(details.value.nics, key=lambda n: n.key) if n.mac)
 

@@ -43,6 +43,14 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressesWanted:
+    """All else is there, but the Machine has no static addresses yet: they are part of what it boots with."""
+
+    network: MoRef | None
+    """The first NIC's; None when it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """One look. ``prepared``, ``details`` and ``ownership`` are None until a step has asked for them.
 
@@ -65,7 +73,7 @@ class Observed:
     absence: Answer[MoRef] | None = None
     folder_unseen: Answer[list[MoRef]] | None = None
     setback: tuple[Problem, float] | None = None
-    prepared: Prepared | Problem | None = None
+    prepared: Prepared | AddressesWanted | Problem | None = None
     details: Answer[VmDetails] | None = None
     ownership: Proof | NotOurs | None = None
     moved_by: StoragePod | None = None

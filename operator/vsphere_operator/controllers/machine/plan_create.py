@@ -6,8 +6,8 @@ from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
 from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.machine import pending_questions
-from vsphere_operator.controllers.machine.addresses import routable
-from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.addresses import not_reported, routable
+from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
 from vsphere_operator.controllers.machine.operations import other_vcenter, resolve
 from vsphere_operator.controllers.machine.steps import (
     AttachTags,
@@ -25,6 +25,7 @@ from vsphere_operator.controllers.machine.steps import (
     Settle,
     Step,
     SwitchStorageDrsOff,
+    TakeAddresses,
     Wait,
 )
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
@@ -90,6 +91,8 @@ def _missing(seen: Observed) -> Step:
             return Prepare()
         case Problem() as problem:
             return Block(problem)
+        case AddressesWanted(network=network):
+            return TakeAddresses(network)
         case Prepared():
             return Clone()
 
@@ -137,6 +140,8 @@ def _first_boot(seen: Observed, details: VmDetails) -> Step:
             return Prepare()
         case Problem() as problem:
             return Block(problem)
+        case AddressesWanted(network=network):
+            return TakeAddresses(network)
         case Prepared() as prepared:
             return _boot(seen, details, prepared)
 
@@ -181,6 +186,10 @@ def _running(seen: Observed, vm: VmEntity) -> Step:
         return Wait(
             "WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it."
         )
+    given = [held.address for held in seen.machine.status.static_addresses]
+    missing = not_reported(given, vm.addresses)
+    if missing is not None:
+        return Wait("StaticAddressNotReported", f"{missing[0].upper()}{missing[1:]}.")
     return Settle()
 
 

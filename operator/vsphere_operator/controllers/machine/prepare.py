@@ -17,7 +17,8 @@ from vsphere_operator.controllers import lookups, settings, unsupported
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import problem_of
-from vsphere_operator.controllers.machine.observed import Prepared
+from vsphere_operator.controllers.machine import first_nic
+from vsphere_operator.controllers.machine.observed import AddressesWanted, Prepared
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.placements import Site, find_placement, no_storage
 from vsphere_operator.controllers.ports import Object, Objects
@@ -42,7 +43,7 @@ class Preparation:
 
     async def prepare(
         self, obj: Object, machine: Machine, cluster: Cluster, access: Access, *, macs: Sequence[str]
-    ) -> Prepared | Problem:
+    ) -> Prepared | AddressesWanted | Problem:
         """What is needed, or the first thing that stands in the way."""
         refused = unsupported.refused_in_machine(obj["spec"]) or unsupported.refused_in_datacenter(
             access.offer.name, access.offer.vsphere.to_json()
@@ -60,6 +61,12 @@ class Preparation:
         template = await self._template(place.site, machine, effective.get("template"))
         if isinstance(template, Problem):
             return template
+        wanted = first_nic.wanted(cluster, machine, template, place.networks)
+        if wanted is not None:
+            return wanted
+        hindrance = first_nic.hindrance(machine, template, place.networks, macs, condition=BOOTSTRAP)
+        if hindrance is not None:
+            return hindrance
         delivery = await self._bootstrap(machine, template, macs)
         if isinstance(delivery, Problem):
             return delivery
@@ -166,6 +173,7 @@ async def _rendered(
         "instance_id": machine.metadata.annotations.get(ID_ANNOTATION, machine.metadata.uid),
         "disable_network_offload": offload,
         "nic_macs": macs,
+        "static": first_nic.static_network(machine),
     }
     try:
         return await asyncio.to_thread(render, **arguments)

@@ -11,7 +11,7 @@ from vsphere_operator.api.conditions import ConditionStatus
 from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
-from vsphere_operator.controllers.machine.addresses import typed
+from vsphere_operator.controllers.machine.addresses import not_reported, typed
 from vsphere_operator.controllers.machine.operations import SWITCH_STORAGE_DRS_OFF, doing
 from vsphere_operator.controllers.machine.plan_create import TAGS_ATTACHED, VM_CLONED
 from vsphere_operator.controllers.machine.steps import Block, Fail, Settle, Wait
@@ -40,6 +40,7 @@ def compose(
     wanted = [
         *(_still_ready(new, vm, end, deleting=deleting) or _summary(new, end, deleting=deleting)),
         *_milestones(new, vm),
+        *([Condition(ADDRESSES_READY, "True", "Assigned")] if new.static_addresses else []),
         *([end.problem.as_condition()] if isinstance(end, Block) and _adds(end.problem) else []),
         *concerns,
         *unsupported.told_of_machine(spec),
@@ -52,6 +53,9 @@ def compose(
 _COMPOSED = ("conditions", "observedGeneration", "phase")
 MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
 STORAGE_DRS_OFF = "StorageDrsOff"
+ADDRESSES_READY = "AddressesReady"
+KEPT = (*MILESTONES, STORAGE_DRS_OFF, ADDRESSES_READY)
+"""What a look without vCenter says nothing new about."""
 
 
 def observed(
@@ -137,11 +141,18 @@ def _milestones(new: MachineStatus, vm: VmEntity | None) -> list[Condition]:
         result.append(Condition(DELIVERED, "True", "Delivered"))
     result.append(Condition(POWERED_ON, "True" if on else "False", "PoweredOn" if on else "PoweredOff"))
     if on:
-        known = bool(new.addresses)
-        result.append(
-            Condition(ADDRESS_KNOWN, "True" if known else "False", "Reported" if known else "NotReported")
-        )
+        result.append(_address_known(new))
     return result
+
+
+def _address_known(new: MachineStatus) -> Condition:
+    if not new.addresses:
+        return Condition(ADDRESS_KNOWN, "False", "NotReported")
+    given = [held.address for held in new.static_addresses]
+    words = not_reported(given, [a.address for a in new.addresses])
+    if words is not None:
+        return Condition(ADDRESS_KNOWN, "False", "StaticAddressNotReported", words)
+    return Condition(ADDRESS_KNOWN, "True", "Reported")
 
 
 def _had(new: MachineStatus, type_: str) -> bool:

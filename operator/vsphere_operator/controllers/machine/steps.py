@@ -48,6 +48,13 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeAddresses:
+    """Take static addresses from the Cluster's pools for the VM that is to be made."""
+
+    network: MoRef | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inspect:
     """Read the VM afresh: before every change, so that the decision rests on what is there now."""
 
@@ -194,6 +201,7 @@ Step = (
     | Fail
     | Settle
     | Prepare
+    | TakeAddresses
     | Inspect
     | ProveAbsence
     | LookIntoFolder

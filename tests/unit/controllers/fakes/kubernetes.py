@@ -117,6 +117,8 @@ class FakeObjects:
         for kind, index, function in INDEXES:
             self.store.add_index(kind, index, function)
         self.fail: dict[str, Exception] = {}
+        self.held_back: list[tuple[Key, Json | None]] | None = None
+        """What a watch that lags has not brought yet; None: it does not lag."""
         for obj in api.objects.values():
             self.store.observe(obj)
         api.watchers.append(self._follow)
@@ -136,6 +138,23 @@ class FakeObjects:
     def by_index(self, kind: str, index: str, value: str) -> Sequence[Mapping[str, Any]]:
         return self.store.by_index(kind, index, value)
 
+    async def read(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
+        async def effect() -> Json | None:
+            found = self._api.objects.get(Key(kind, namespace, name))
+            if found is not None:
+                self.store.observe(found)
+            return found
+
+        return await self._outgoing.call(f"kube: read {kind}", effect)
+
+    async def refresh(self, kind: str, namespace: str) -> None:
+        async def effect() -> None:
+            for key, obj in self._api.objects.items():
+                if (key.kind, key.namespace) == (kind, namespace):
+                    self.store.observe(obj)
+
+        await self._outgoing.call(f"kube: list {kind}", effect)
+
     async def create(self, obj: Mapping[str, Any]) -> Mapping[str, Any]:
         async def effect() -> Json:
             if key_of(obj) in self._api.objects:
@@ -143,9 +162,6 @@ class FakeObjects:
             return self._api.put(copy.deepcopy(dict(obj)))
 
         return await self._write(f"create {obj['kind']}", effect)
-
-    async def read(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
-        return self._api.objects.get(Key(kind, namespace, name))
 
     async def apply(self, obj: Mapping[str, Any]) -> Mapping[str, Any]:
         async def effect() -> Json:
@@ -212,7 +228,27 @@ class FakeObjects:
     async def _write(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
         if name in self.fail:
             raise self.fail[name]
-        return await self._outgoing.call(f"kube: {name}", effect)
+        result = await self._outgoing.call(f"kube: {name}", effect)
+        if self.held_back is not None and isinstance(result, dict):
+            self._take_over(result)
+        return result
+
+    def _take_over(self, obj: Json) -> None:
+        """The answer of a call is in the store at once, also while the watch lags."""
+        meta = obj["metadata"]
+        if "deletionTimestamp" in meta and not meta.get("finalizers"):
+            self.store.forget(key_of(obj))
+        else:
+            self.store.observe(obj)
+
+    def catch_up_by_one(self) -> None:
+        """The watch, which lags, brings one event."""
+        if self.held_back:
+            key, obj = self.held_back.pop(0)
+            if obj is None:
+                self.store.forget(key)
+            else:
+                self.store.observe(obj)
 
     def _found(self, kind: str, namespace: str, name: str) -> Json:
         return copy.deepcopy(self._known(kind, namespace, name))
@@ -223,8 +259,16 @@ class FakeObjects:
             raise NotFound(404, "NotFound", f"{key} not found")
         return self._api.objects[key]
 
+    def catch_up(self) -> None:
+        """The watch brings what it held back."""
+        late, self.held_back = self.held_back or [], None
+        for key, obj in late:
+            self._follow(key, obj)
+
     def _follow(self, key: Key, obj: Json | None) -> None:
-        if obj is None:
+        if self.held_back is not None:
+            self.held_back.append((key, obj))
+        elif obj is None:
             self.store.forget(key)
         else:
             self.store.observe(obj)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from tests.unit.controllers.fakes import guest
 from tests.unit.controllers.fakes.interruptions import Clock, Outgoing
 from vsphere_operator.vsphere import ownership
 from vsphere_operator.vsphere.answers import Absent, Answer, Present, Unknown
@@ -37,7 +38,7 @@ from vsphere_operator.vsphere.placement.storage_drs import NotRecommended, Recom
 from vsphere_operator.vsphere.tags import Category, Tag
 from vsphere_operator.vsphere.tasks import TaskInfo, Tasks
 from vsphere_operator.vsphere.vcenters import Connected, ConnectionState, VCenterId
-from vsphere_operator.vsphere.vm_details import CdRom, Disk, VmDetails
+from vsphere_operator.vsphere.vm_details import CdRom, Disk, Nic, VmDetails
 
 T = TypeVar("T")
 
@@ -56,6 +57,11 @@ DATASTORE, NETWORK, CLUSTER, POOL, HOST = (
     MoRef("ResourcePool:pool0"),
     MoRef("HostSystem:h0"),
 )
+
+
+def vm_mac(moref: MoRef, card: int = 0) -> str:
+    """The MAC that vCenter generates for a new VM's card."""
+    return f"00:50:56:80:{int(moref.rpartition('-')[2]) % 256:02x}:{card:02x}"
 
 
 def fault(
@@ -89,7 +95,7 @@ class Vm:
     def entity(self) -> VmEntity:
         d = self.details
         marks = {k: v for k, v in d.extra_config.items() if k in ownership.KEYS}
-        nics = (GuestNic("VM Network", "00:50:56:00:00:01", self.addresses, 4000),) if self.addresses else ()
+        nics = (GuestNic(None, "00:50:56:00:00:01", self.addresses, 4000),) if self.addresses else ()
         return VmEntity(
             moref=d.moref,
             name=d.name,
@@ -132,6 +138,8 @@ class World:
     takes_tag_ids: bool = True
     """Whether new tags and categories get the ids that the client wants."""
     files: set[str] = field(default_factory=set)
+    images: dict[str, bytes] = field(default_factory=dict)
+    """What was uploaded, also what has been deleted since."""
     pending: dict[MoRef, Pending] = field(default_factory=dict)
     tasks: dict[MoRef, TaskInfo] = field(default_factory=dict)
     refuse: dict[str, list[Fault]] = field(default_factory=dict)
@@ -192,6 +200,15 @@ class World:
     def add_folder(self, name: str, parent: MoRef = KUBERNETES) -> MoRef:
         moref = MoRef(f"Folder:group-{next(self._numbers)}")
         self.entities[moref] = Folder(moref, name, parent)
+        self.publish()
+        return moref
+
+    def add_network(self, name: str) -> MoRef:
+        moref = MoRef(f"Network:net-{next(self._numbers)}")
+        self.entities[moref] = Network(moref, name, DC)
+        compute = self.entities[CLUSTER]
+        assert isinstance(compute, ComputeCluster)
+        self.entities[CLUSTER] = replace(compute, networks=(*compute.networks, moref))
         self.publish()
         return moref
 
@@ -399,6 +416,10 @@ class FakeVms:
                     instance_uuid=request.instance_uuid,
                     extra_config=dict(request.extra_config),
                     power_state="poweredOff",
+                    nics=tuple(
+                        Nic(4000 + n, vm_mac(vm.moref, n), network.moref)
+                        for n, network in enumerate(request.networks or ())
+                    ),
                 )
                 return vm.moref
 
@@ -432,10 +453,19 @@ class FakeVms:
                 self._world.violations.append(f"{vm.details.name} was started without its bootstrap data")
             self._world.boots.append(moref)
             vm.change(power_state="poweredOn")
-            vm.addresses = ("10.0.0.7", "fe80::1")
+            vm.addresses = self._addresses(vm.details)
             self._world.after_boot(vm)
 
         return await self._task("power on", moref, done)
+
+    def _addresses(self, details: VmDetails) -> tuple[str, ...]:
+        """What the guest's first card gets from what it boots with."""
+        images = [self._world.images[c.iso_path] for c in details.cdroms if c.iso_path in self._world.images]
+        if images and details.nics:
+            return guest.of_iso(images[0], str(details.nics[0].mac))
+        if "guestinfo.ignition.config.data" in details.extra_config:
+            return guest.of_ignition(details.extra_config)
+        return guest.DHCP
 
     def _has_data(self, details: VmDetails) -> bool:
         iso = any(c.iso_path in self._world.files and c.start_connected for c in details.cdroms)
@@ -705,7 +735,11 @@ class FakeFiles:
         self._vcenter, self._world = vcenter, vcenter.world
 
     async def upload(self, datacenter: str, datastore: str, path: str, data: bytes, *, op_id: str) -> None:
-        await self._vcenter.call("upload", lambda: self._world.files.add(f"[{datastore}] {path}"))
+        def effect() -> None:
+            self._world.files.add(f"[{datastore}] {path}")
+            self._world.images[f"[{datastore}] {path}"] = data
+
+        await self._vcenter.call("upload", effect)
 
     async def delete(self, datastore_path: str, datacenter: MoRef, *, op_id: str) -> MoRef:
         def effect() -> MoRef:

@@ -1,0 +1,69 @@
+"""What the static addresses of a Machine mean for the VM's first NIC: they are on no other. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vsphere_operator.api.cluster import Cluster
+from vsphere_operator.api.machine import Machine
+from vsphere_operator.bootstrap.operating_systems import Family, family_of
+from vsphere_operator.bootstrap.static_network import StaticNetwork
+from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.observed import AddressesWanted
+from vsphere_operator.vsphere.clone_spec import NetworkRef
+from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.vm_details import VmDetails
+
+Networks = tuple[NetworkRef, ...] | None
+"""A NIC each; None keeps the template's."""
+
+
+def wanted(
+    cluster: Cluster, machine: Machine, template: VmDetails, networks: Networks
+) -> AddressesWanted | None:
+    """Whether the Machine has to be given addresses now: before its VM is made, and not again."""
+    if not cluster.spec.machine_networks or machine.status.static_addresses or _is_made(machine):
+        return None
+    return AddressesWanted(_network(networks, template))
+
+
+def hindrance(
+    machine: Machine, template: VmDetails, networks: Networks, macs: Sequence[str], *, condition: str
+) -> Problem | None:
+    """What keeps the Machine's static addresses, if it has any, from reaching the guest."""
+    if not machine.status.static_addresses:
+        return None
+    nics = len(template.nics) if networks is None else len(networks)
+    if nics == 0 or (_is_made(machine) and not macs):
+        words = "a static address needs a network card, and the VM has none: name a network, or use another template"
+        return Problem(condition, "NoNetworkCard", words)
+    if nics > 1 and family_of(machine.spec.operating_system.value) is Family.IGNITION:
+        words = (
+            "this version gives static addresses to Flatcar VMs with one network only; "
+            "name one in spec.vsphere.networks"
+        )
+        return Problem(condition, "OneNetworkOnly", words)
+    return None
+
+
+def static_network(machine: Machine) -> StaticNetwork | None:
+    """What the guest is told, as the status has it: the pools may have changed since."""
+    held = machine.status.static_addresses
+    if not held:
+        return None
+    return StaticNetwork(
+        addresses=[f"{a.address}/{a.cidr.rpartition('/')[2]}" for a in held],
+        gateways=[a.gateway for a in held if a.gateway],
+        dns_servers=[server for a in held for server in a.dns_servers],
+    )
+
+
+def _is_made(machine: Machine) -> bool:
+    return machine.status.vm is not None and machine.status.vm.mo_ref is not None
+
+
+def _network(networks: Networks, template: VmDetails) -> MoRef | None:
+    if networks:
+        return networks[0].moref
+    nics = sorted(template.nics, key=lambda nic: nic.key) if networks is None else []
+    return nics[0].network if nics else None
