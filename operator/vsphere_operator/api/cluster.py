@@ -313,6 +313,17 @@ class PinnedPreset(Model):
     """Its settings at that time, without its users: those are always the Preset's own."""
 
 
+class DeliveredObject(Model):
+    """An object that was written into the user cluster."""
+
+    kind: str
+    """The object's kind."""
+    namespace: str | None = None
+    """The object's namespace, where its kind has one."""
+    name: str
+    """The object's name."""
+
+
 class ClusterStatus(Status):
     """A user cluster's vSphere side as it is."""
 
@@ -328,6 +339,8 @@ class ClusterStatus(Status):
     """With presetPolicy Pin: the preset as it was first used. Follow, and Pin again, takes it anew."""
     intents: list[Operation] = Field(default_factory=list)
     """Changes of vCenter that are intended or under way."""
+    delivered: list[DeliveredObject] = Field(default_factory=list)
+    """What was or is about to be written into the user cluster, and goes with the Cluster."""
     deletion: DeletionStatus | None = None
     """While it is deleted: what that waits for."""
     machines: int | None = None

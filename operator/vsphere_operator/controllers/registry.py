@@ -74,6 +74,9 @@ def build(
         installation=installation,
         losses=losses,
         user_clusters=user_clusters,
+        losses=losses,
+        wake=enqueue,
+        user_clusters=user_clusters,
         clock=clock,
     )
     machines = MachineController(

@@ -37,7 +37,6 @@ _CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
     "cloud.vsphere.tagVMs": (False,),
 }
 _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
-    "kubeconfigSecretRef": (),
     "driftPolicy": ("Repair",),
     "orphanPolicy": ("Report",),
 }

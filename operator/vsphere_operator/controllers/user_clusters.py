@@ -14,6 +14,8 @@ from vsphere_operator.kube.kinds import Kind
 from vsphere_operator.kube.tenant_kubeconfig import KubeconfigError
 
 USER_CLUSTER_REACHABLE = "UserClusterReachable"
+MISSING = "KubeconfigMissing"
+"""The reason while there is no kubeconfig to go by."""
 _LONGEST = 300
 _DEFAULT_KEYS = ("value", "kubeconfig")
 
@@ -28,6 +30,10 @@ class UserCluster(Protocol):
     async def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None: ...
 
     async def create(self, obj: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    async def create_applied(self, obj: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    async def apply_over(self, obj: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]: ...
 
     async def delete(
         self, kind: str, namespace: str, name: str, *, uid: str | None = None, propagation: str | None = None
@@ -47,18 +53,18 @@ async def connect(objects: Objects, pool: UserClusterPool, cluster: Cluster) -> 
         words = (
             "spec.kubeconfigSecretRef names no kubeconfig, so that the user cluster cannot be asked; set it"
         )
-        return Problem(USER_CLUSTER_REACHABLE, "KubeconfigMissing", words)
+        return Problem(USER_CLUSTER_REACHABLE, MISSING, words)
     data = await objects.secret(namespace, reference.name)
     if data is None:
         words = f"the Secret {namespace}/{reference.name} with the user cluster's kubeconfig does not exist; create it"
-        return Problem(USER_CLUSTER_REACHABLE, "KubeconfigMissing", words)
+        return Problem(USER_CLUSTER_REACHABLE, MISSING, words)
     document = _document(data, reference)
     if not document:
         keys = reference.key or " or ".join(_DEFAULT_KEYS)
         words = (
             f"the Secret {namespace}/{reference.name} has no kubeconfig under the key {keys}; put it there"
         )
-        return Problem(USER_CLUSTER_REACHABLE, "KubeconfigMissing", words)
+        return Problem(USER_CLUSTER_REACHABLE, MISSING, words)
     try:
         return await pool.get(cluster.metadata.uid or f"{namespace}/{cluster.metadata.name}", document)
     except KubeconfigError as error:

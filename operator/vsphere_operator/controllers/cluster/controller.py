@@ -19,8 +19,8 @@ from vsphere_operator.controllers import (
     tenancy,
     unsupported,
 )
-from vsphere_operator.controllers.cluster import cloud_config, deletion, folder, folder_actions, tag_actions
-from vsphere_operator.controllers.cluster.cloud_secrets import CloudSecrets
+from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster.cloud_configuration import CloudConfiguration
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.tag_looks import TagLooks
@@ -75,6 +75,7 @@ class ClusterController:
         events: Events,
         installation: str,
         losses: Losses,
+        wake: Callable[[Key], None],
         user_clusters: UserClusterPool | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -89,13 +90,15 @@ class ClusterController:
         # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
         self._ledgers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tag_looks = TagLooks(clock)
-        self._cloud_secrets = CloudSecrets(objects, events)
+        self._cloud = CloudConfiguration(
+            objects=objects, events=events, user_clusters=user_clusters, wake=wake, clock=clock
+        )
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
         if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
             self._tag_looks.forget(key)
-            self._cloud_secrets.forget(key)
+            self._cloud.forget(key)
             self._setbacks.clear(key)
             return Result()
         work = Work(obj, self._objects, self._installation, self._losses, ledgers=self._ledgers)
@@ -123,7 +126,7 @@ class ClusterController:
         refused = unsupported.refused_in_cluster(work.obj["spec"]) or self._twin(work.obj)
         if refused:
             return refused
-        await self._cloud_config(work)
+        await self._cloud.ensure(work)
         found = await self._reach(work)
         if isinstance(found, Problem):
             return found
@@ -175,25 +178,6 @@ class ClusterController:
             )
         return problem
 
-    async def _cloud_config(self, work: Work) -> None:
-        """What CCM and CSI read. vCenter need not answer for it, and nothing in vCenter waits for it."""
-        offer = clusters.offer_for(self._objects, work.cluster)
-        if isinstance(offer, Problem):
-            return
-        files = await cloud_config.gather(self._objects, offer, work.cluster, work.id)
-        if isinstance(files, Problem):
-            if files.reason == clusters.NO_CONSUMER:
-                work.remark(files)
-            else:
-                work.hindered(files)
-            return
-        problem = await self._cloud_secrets.ensure(work, files)
-        if problem is None:
-            work.found(cloud_config.CLOUD_CONFIG_READY, "Written")
-            return
-        work.hindered(problem)
-        work.look_again_in(problem.retry_after)
-
     async def _reach(self, work: Work) -> Access | Problem:
         found = await clusters.access(self._objects, self._vcenters, work.cluster)
         if isinstance(found, Problem):
@@ -223,6 +207,7 @@ class ClusterController:
 
     async def _delete(self, work: Work) -> Result:
         before = work.obj
+        self._cloud.stop_delivering(_key(work))
         ending = Ending(work, self._events, reach=self._reach_unless_held, user_clusters=self._user_clusters)
         problem = await self._guarded(work, folder.FOLDER_READY, lambda _: deletion.unmake(ending))
         if problem is None:

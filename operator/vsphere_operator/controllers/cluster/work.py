@@ -80,6 +80,10 @@ class Work:
         """A concern that is not as asked for, and that the Cluster is Ready without."""
         self.remarks[problem.condition] = problem.as_condition()
 
+    def keep_remark(self, type_: str) -> None:
+        """As `keep`, of what keeps nothing from being Ready."""
+        self.remarks |= {c.type: c for c in self._kept() if c.type == type_}
+
     def look_again_in(self, seconds: float | None) -> None:
         if seconds is not None:
             self.next_look = seconds if self.next_look is None else min(self.next_look, seconds)
