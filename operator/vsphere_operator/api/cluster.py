@@ -262,6 +262,8 @@ class DeletionStep(StrEnum):
     """The VM folder."""
     TAGS = "Tags"
     """Tags and tag categories."""
+    USER_CLUSTER = "UserCluster"
+    """What was written into the user cluster."""
 
 
 class DeletionStatus(Model):

@@ -73,8 +73,6 @@ def build(
         events=events,
         installation=installation,
         losses=losses,
-        user_clusters=user_clusters,
-        losses=losses,
         wake=enqueue,
         user_clusters=user_clusters,
         clock=clock,

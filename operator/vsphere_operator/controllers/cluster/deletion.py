@@ -1,7 +1,8 @@
 """The end of a Cluster: one kind of thing after the other, each proven gone before the next is touched.
 
 Load balancers and volumes of the user cluster before the workers that the controllers run on that delete them; workers
-before the folder that they lie in; the folder before the tags, which are unused only when nothing carries them.
+before the folder that they lie in; the folder before the tags, which are unused only when nothing carries them. What was
+delivered into the user cluster goes last, because its controllers log in with it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from vsphere_operator.api.cluster import DeletionStep
 from vsphere_operator.controllers.cluster import (
+    deletion_delivered,
     deletion_folder,
     deletion_tags,
     deletion_user_cluster,
@@ -26,6 +28,7 @@ STEPS: tuple[tuple[DeletionStep, Act], ...] = (
     (DeletionStep.WORKERS, deletion_workers.end),
     (DeletionStep.FOLDER, deletion_folder.end),
     (DeletionStep.TAGS, deletion_tags.end),
+    (DeletionStep.USER_CLUSTER, deletion_delivered.end),
 )
 
 

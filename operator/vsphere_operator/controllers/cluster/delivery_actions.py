@@ -30,9 +30,7 @@ async def deliver(
     KubeErrors.
     """
     taken: list[str] = []
-    if await cluster.find("Namespace", "", delivery.CCM_NAMESPACE) is None:
-        words = "what answers as the user cluster has no namespace kube-system; correct the kubeconfig"
-        return Problem(DELIVERED, "NotAUserCluster", words)
+    await cluster.find("Namespace", "", delivery.CCM_NAMESPACE)
     for one in wanted.wanted:
         if not await _keep(cluster, one, wanted.cluster_id):
             taken.append(name_of(one.place))

@@ -62,6 +62,7 @@ _WORDS = {
     DeletionStep.WORKERS: "machines",
     DeletionStep.FOLDER: "folder",
     DeletionStep.TAGS: "tags",
+    DeletionStep.USER_CLUSTER: "userCluster",
 }
 _IN_PROGRESS = frozenset(
     {"DeletingFolder", "Connecting", "WaitingForWorkers", "WaitingForVolumes", "WaitingForLoadBalancers"}
@@ -110,5 +111,6 @@ def _left(work: Work, words: Sequence[str]) -> str:
         "machines": "the VMs",
         "volumes": "the volumes",
         "loadBalancers": "the load balancers",
+        "userCluster": "what was written into the user cluster",
     }
     return " and ".join(names[word] for word in words)

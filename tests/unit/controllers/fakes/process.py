@@ -17,6 +17,8 @@ from vsphere_operator.runtime.store import Changed
 from vsphere_operator.vsphere.inventory.entities import Change
 
 INSTALLATION = "installation-1"
+_TURNS = 60
+"""Of the event loop: what one delivery into a user cluster takes that answers at once, and more."""
 _HOT = 150
 """Looks at one object without time passing that no honest work needs."""
 
@@ -100,7 +102,7 @@ class Process:
 
     async def _drain(self) -> None:
         while True:
-            await asyncio.sleep(0)
+            await self._give_turns()
             if not self.wanted:
                 return
             keys = list(self.wanted)[: self.workers]
@@ -115,6 +117,13 @@ class Process:
                     look.cancel()
                 await asyncio.gather(*looks, return_exceptions=True)
                 raise
+
+    async def _give_turns(self) -> None:
+        """To what goes on beside the workers, until it wants a look or has nothing left to do."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if self.wanted:
+                return
 
     async def _look(self, key: Key) -> None:
         self.total_looks += 1

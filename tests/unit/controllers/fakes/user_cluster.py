@@ -69,6 +69,44 @@ class FakeUserCluster:
 
         return await self._outgoing.call(f"user: create {obj['kind']}", effect)
 
+    async def create_applied(self, obj: Mapping[str, Any]) -> Json:
+        self._ask(obj["kind"])
+
+        async def effect() -> Json:
+            if self._key(obj) in self.objects:
+                raise AlreadyExists(409, "AlreadyExists", "it exists")
+            namespace = obj["metadata"].get("namespace")
+            if namespace not in (None, "kube-system") and not self.has("Namespace", namespace):
+                raise NotFound(404, "NotFound", f'namespaces "{namespace}" not found')
+            return self._write(obj)
+
+        return await self._outgoing.call(f"user: create {obj['kind']}", effect)
+
+    async def apply_over(self, obj: Mapping[str, Any], found: Mapping[str, Any]) -> Json:
+        self._ask(obj["kind"])
+
+        async def effect() -> Json:
+            known = self.objects.get(self._key(obj))
+            if known is None or known["metadata"] != found["metadata"]:
+                raise Conflict(409, "Conflict", "not what it was")
+            return self._write(obj, known)
+
+        return await self._outgoing.call(f"user: apply {obj['kind']}", effect)
+
+    def _write(self, obj: Mapping[str, Any], known: Json | None = None) -> Json:
+        rest = {k: copy.deepcopy(v) for k, v in obj.items() if k not in ("kind", "metadata")}
+        if known and isinstance(known.get("data"), Mapping):
+            rest["data"] = {**known["data"], **rest.get("data", {})}
+        before = known["metadata"] if known else {}
+        meta = {**before, **obj["metadata"]}
+        for part in ("labels", "annotations"):
+            meta[part] = {**before.get(part, {}), **obj["metadata"].get(part, {})}
+        return self.put(obj["kind"], meta["name"], meta.get("namespace") or "", metadata=meta, **rest)
+
+    @staticmethod
+    def _key(obj: Mapping[str, Any]) -> Place:
+        return obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
+
     async def delete(
         self, kind: str, namespace: str, name: str, *, uid: str | None = None, propagation: str | None = None
     ) -> Json:
