@@ -1,8 +1,8 @@
 """The end of a Cluster: one kind of thing after the other, each proven gone before the next is touched.
 
 Load balancers and volumes of the user cluster before the workers that the controllers run on that delete them; workers
-before the folder that they lie in; the folder before the tags, which are unused only when nothing carries them. What was
-delivered into the user cluster goes last, because its controllers log in with it.
+before the folder that they lie in; the folder before the tags, which are unused only when nothing carries them; last
+what was delivered into the user cluster, because its controllers log in with it.
 """
 
 from __future__ import annotations

@@ -17,10 +17,12 @@ async def end(ending: Ending) -> Problem | None:
     if not recorded:
         return None
     if ending.lets_go("userCluster") or ending.user_clusters is None:
-        return await _leave(ending, "Let go on a person's word")
+        await _leave(ending, "Let go on a person's word")
+        return None
     found = await user_clusters.connect(work.objects, ending.user_clusters, work.cluster)
     if isinstance(found, Problem):
-        return await _leave(ending, f"Left in the user cluster, because {found.message}")
+        await _leave(ending, f"Left in the user cluster, because {found.message}")
+        return None
     try:
         problem = await remove_delivered(found, cluster_id(work.id), recorded)
     except KubeError as error:
