@@ -115,6 +115,9 @@ func (c *cloning) check(ctx *simulator.Context) types.BaseMethodFault {
 	if c.req.Spec.Snapshot == nil && location.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking) {
 		return &types.InvalidArgument{InvalidProperty: "spec.snapshot"}
 	}
+	if fault := c.vc.badPolicy(location); fault != nil {
+		return fault
+	}
 	if fault := c.vc.checkDatastore(location); fault != nil {
 		return fault
 	}
@@ -181,6 +184,7 @@ func (c *cloning) create(ctx *simulator.Context) (types.ManagedObjectReference, 
 		return types.ManagedObjectReference{}, fault
 	}
 	c.vc.assignAddresses(detached(ctx), clone)
+	c.vc.associate(ref, &c.req.Spec.Location)
 	if c.req.Spec.Template {
 		c.vc.markAsTemplate(detached(ctx), clone)
 	}

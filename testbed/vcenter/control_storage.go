@@ -5,10 +5,11 @@ import (
 	"net/http"
 )
 
-// storageControls are the control verbs for datastores, datastore clusters and tags.
+// storageControls are the control verbs for datastores, datastore clusters, storage policies and tags.
 func (vc *vCenter) storageControls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /datastores", control(vc.changeDatastore))
 	mux.HandleFunc("POST /storage-pods", control(vc.changePod))
+	mux.HandleFunc("POST /policies", control(vc.changePolicy))
 	mux.HandleFunc("POST /foreign-tags", control(vc.createForeignTags))
 }
 

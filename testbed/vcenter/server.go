@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pbm "github.com/vmware/govmomi/pbm/simulator"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25"
 )
@@ -48,6 +47,7 @@ type vCenter struct {
 	restarting sync.Mutex // also guards the next
 	backup     *backup
 
+	policies        *policies
 	recommendations recommendations
 	stopped         chan struct{} // closed when the servers end
 }
@@ -79,6 +79,7 @@ func newVCenter(opts options) (*vCenter, error) {
 		questions:  newQuestions(),
 		stopped:    make(chan struct{}),
 
+		policies:        newPolicies(),
 		recommendations: recommendations{keyTime: defaultKeyTime},
 	}
 	if err := vc.createInventory(); err != nil {
@@ -150,7 +151,7 @@ func (vc *vCenter) start(listener net.Listener, handler http.Handler) *http.Serv
 func (vc *vCenter) frontDoor() http.Handler {
 	vc.registry().Handler = vc.override
 	vc.service.RegisterSDK(vc.registry(), vim25.Path+"/vimService")
-	vc.service.RegisterSDK(pbm.New())
+	vc.service.RegisterSDK(vc.servePolicies(), "/pbm/sdk") // which is where pyVmomi's samples look for it
 
 	mux := http.NewServeMux()
 	mux.HandleFunc(vim25.Path+"/vimServiceVersions.xml", serviceVersions)

@@ -13,7 +13,6 @@ from vsphere_operator.controllers.conditions import Condition, Problem
 SUPPORTED = "SettingsSupported"
 
 _MACHINE_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "vsphere.storagePolicy": (),
     "vsphere.cloneMode": ("Full",),
     "vsphere.diskProvisioning": (),
     "vsphere.extraDisks": ([],),
@@ -33,7 +32,6 @@ _MACHINE_TOLD: Mapping[str, tuple[Any, ...]] = {
     "powerOffTimeout": (),
 }
 _CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "cloud.vsphere.storagePolicy": (),
     "cloud.vsphere.tagVMs": (False,),
 }
 _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
@@ -41,7 +39,6 @@ _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
     "orphanPolicy": ("Report",),
 }
 _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "storagePolicy": (),
     "failureDomains": ([],),
 }
 _DEPLOYMENT_TOLD: Mapping[str, tuple[Any, ...]] = {"healthCheck": ({},), "progressDeadlineSeconds": ()}

@@ -21,6 +21,7 @@ GUESTINFO_LIMIT = 64 * 1024
 """Bytes of a guestinfo value that reach the guest; longer ones are cut off silently."""
 VMX_LIMIT = 1024 * 1024 - 64 * 1024
 """Bytes that all extraConfig together may have: a VMX file ends at about 1 MiB and has other lines, too."""
+_FULL_COPY = vim.vm.RelocateSpec.DiskMoveOptions.moveAllDiskBackingsAndDisallowSharing
 _IDE_SLOTS, _SATA_SLOTS = 2, 30
 _SATA_HARDWARE_VERSION = 10
 
@@ -65,6 +66,8 @@ class CloneRequest:
     """CSI finds its volumes in the guest by the disks' UUIDs."""
     vapp_properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     needs_cdrom: bool = False
+    storage_policy: str | None = None
+    """The id of the policy for the VM's home and its disks; `None`: the datastore's default."""
 
 
 def build(request: CloneRequest, stub: Any = None, *, placed: bool = True) -> Any:
@@ -81,13 +84,36 @@ def build(request: CloneRequest, stub: Any = None, *, placed: bool = True) -> An
         location=vim.vm.RelocateSpec(
             datastore=_datastore(request, stub) if placed else None,
             pool=vim.ResourcePool(morefs.id_of(request.pool), stub),
-            diskMoveType=vim.vm.RelocateSpec.DiskMoveOptions.moveAllDiskBackingsAndDisallowSharing,
+            diskMoveType=_FULL_COPY,
+            profile=_profiles(request),
+            disk=_disk_locators(request, stub) if placed else [],
         ),
         config=_config(request, details, stub),
         # Power-on inside the clone would bypass DRS, in a task that nobody sees.
         powerOn=False,
         template=False,
     )
+
+
+def _profiles(request: CloneRequest) -> list[Any]:
+    if request.storage_policy is None:
+        return []
+    return [vim.vm.DefinedProfileSpec(profileId=request.storage_policy)]
+
+
+def _disk_locators(request: CloneRequest, stub: Any) -> list[Any]:
+    """The profile of a relocation is that of the VM's home only (API reference): each disk needs it, too."""
+    if request.storage_policy is None:
+        return []
+    return [
+        vim.vm.RelocateSpec.DiskLocator(
+            diskId=disk.key,
+            datastore=_datastore(request, stub),
+            diskMoveType=_FULL_COPY,
+            profile=_profiles(request),
+        )
+        for disk in request.template_details.disks
+    ]
 
 
 def _datastore(request: CloneRequest, stub: Any) -> Any:

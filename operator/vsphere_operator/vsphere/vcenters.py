@@ -22,6 +22,7 @@ from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement.choice import Placement
 from vsphere_operator.vsphere.placement.reservations import ReservationBook, Reservations
 from vsphere_operator.vsphere.placement.storage_drs import StorageDrs
+from vsphere_operator.vsphere.policies import Policies
 from vsphere_operator.vsphere.recovery import Recovery
 from vsphere_operator.vsphere.session import naming
 from vsphere_operator.vsphere.session.automation import Automation
@@ -118,6 +119,7 @@ class VCenter:
         self.vms = VirtualMachines(self._calls, self.inventory, self.tasks, lambda: self._instance_uuid)
         self.storage_drs = StorageDrs(self._calls, self.tasks)
         self.placement = Placement(self.inventory, self.storage_drs, self.vms, lambda: self.reservations)
+        self.policies = Policies(self._calls)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls, notify=self._emit)
         self.files = Files(self._calls, self.tasks, self.inventory)

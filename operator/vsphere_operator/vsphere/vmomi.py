@@ -14,6 +14,7 @@ _support: Any = VmomiSupport
 
 vim: Any = _module.vim
 vmodl: Any = _module.vmodl
+pbm: Any = _module.pbm
 SoapStubAdapter: Any = _soap.SoapStubAdapter
 SoapResponseDeserializer: Any = _soap.SoapResponseDeserializer
 GzipReader: Any = _soap.GzipReader
@@ -29,9 +30,9 @@ compatible_type: Any = _support.GetCompatibleType
 parse_datetime: Any = Iso8601.ParseISO8601
 
 
-def managed_type(name: str) -> Any:
+def managed_type(name: str, namespace: str = "urn:vim25") -> Any:
     """The class of a managed object by its WSDL name, `VirtualMachine`."""
-    return _support.GetWsdlType("urn:vim25", name)
+    return _support.GetWsdlType(namespace, name)
 
 
 def data_type(name: str) -> Any:

@@ -13,6 +13,9 @@ _task: Any = pyVim.task
 _module: Any = pyVmomi
 
 vim: Any = _module.vim
+pbm: Any = _module.pbm
+soap_stub: Any = _module.SoapStubAdapter
+request_context: Any = _module.VmomiSupport.GetRequestContext
 smart_connect: Any = _connect.SmartConnect
 disconnect: Any = _connect.Disconnect
 wait_for_task: Any = _task.WaitForTask

@@ -62,7 +62,7 @@ def test_fields_are_spelled_as_the_api_conventions_want(python: str, json: str) 
 def test_every_sample_is_read_and_written_back_unchanged() -> None:
     kinds = {kind.__name__: kind for kind in KINDS}
     ours = [document for document in documents(SAMPLES) if document["apiVersion"] == API_VERSION]
-    assert {document["kind"] for document in ours} == {"Seed", "Cluster", "MachineDeployment"}
+    assert {document["kind"] for document in ours} == {"Seed", "Preset", "Cluster", "MachineDeployment"}
     for document in ours:
         read = kinds[document["kind"]].model_validate(document)
         assert read.model_dump(mode="json", exclude_unset=True) == document

@@ -225,12 +225,12 @@ async def test_a_worker_stays_ready_while_its_vcenter_is_away(site: Site) -> Non
 
 async def test_what_a_datacenter_asks_for_and_is_not_built_makes_no_vm(site: Site) -> None:
     await site.with_cluster()
-    _seed(storagePolicy="gold")(site)
+    _seed(failureDomains=[{"name": "a"}])(site)
     site.api.put(samples.a_machine())
     await site.run(patience=SOON)
     assert site.reason("Cluster", "shop") == "NotSupportedYet"
     assert site.reason("Machine", "worker-1") == "NotSupportedYet"
-    assert "storagePolicy" in site.condition("Machine", "worker-1")["message"]
+    assert "failureDomains" in site.condition("Machine", "worker-1")["message"]
     assert not site.world.workers()
 
 

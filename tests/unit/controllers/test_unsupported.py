@@ -12,7 +12,6 @@ from vsphere_operator.controllers import unsupported
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"vsphere": {"storagePolicy": "p"}}, "spec.vsphere.storagePolicy"),
         ({"vsphere": {"cloneMode": "Linked"}}, "spec.vsphere.cloneMode"),
         ({"vsphere": {"extraDisks": [{"name": "d"}]}}, "spec.vsphere.extraDisks"),
         ({"vsphere": {"antiAffinity": True}}, "spec.vsphere.antiAffinity"),

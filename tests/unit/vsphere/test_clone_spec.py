@@ -61,6 +61,25 @@ def test_a_clone_stays_powered_off_and_says_where_it_goes() -> None:
     assert spec.location.host is None
 
 
+def test_a_storage_policy_is_that_of_the_home_and_of_each_disk() -> None:
+    spec = clone_spec.build(request(t.template(t.disk()), storage_policy="gold-id"))
+    (disk,) = spec.location.disk
+    assert [p.profileId for p in spec.location.profile] == ["gold-id"]
+    assert [p.profileId for p in disk.profile] == ["gold-id"]
+    assert (disk.diskId, disk.datastore._moId) == (t.disk().key, "datastore-5")
+
+
+def test_without_a_policy_nothing_is_said_about_disks() -> None:
+    spec = clone_spec.build(request(t.template(t.disk())))
+    assert spec.location.profile == spec.location.disk == []
+
+
+def test_a_question_to_storage_drs_names_the_policy_and_no_disk() -> None:
+    asked = clone_spec.build(request(t.template(t.disk()), storage_policy="gold-id"), placed=False)
+    assert [p.profileId for p in asked.location.profile] == ["gold-id"]
+    assert asked.location.disk == []
+
+
 def test_hardware_identity_and_annotation_are_in_the_one_spec() -> None:
     config = config_of(t.template(t.disk()), annotation="made for shop", extra_config={"a.b": "c"})
     assert (config.numCPUs, config.memoryMB, config.annotation) == (4, 8192, "made for shop")

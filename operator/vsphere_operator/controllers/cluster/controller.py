@@ -47,6 +47,7 @@ from vsphere_operator.controllers.lifecycle import (
 )
 from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.placements import find_placement, find_volume_datastore
+from vsphere_operator.controllers.policies import STORAGE_POLICY_READY, find_policy
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.presets import PRESET_READY, pin_of
 from vsphere_operator.controllers.resync import look_again
@@ -143,7 +144,7 @@ class ClusterController:
         held = self._held(work, found)
         if held is not None:
             return held
-        _check_placement(work, found)
+        await _check_placement(work, found)
         forbidden = tenancy.refused_path(found.offer, work.cluster, work.id)
         return forbidden or await folder_actions.ensure(work) or await self._tags(work)
 
@@ -300,12 +301,19 @@ class ClusterController:
         return fields
 
 
-def _check_placement(work: Work, access: Access) -> None:
+async def _check_placement(work: Work, access: Access) -> None:
     """Where VMs and volumes would go: told at once, and not only by the first Machine. Nothing else waits for it."""
-    placement = find_placement(access, settings.for_cluster(access.offer, work.cluster))
+    wanted = settings.for_cluster(access.offer, work.cluster)
+    placement = find_placement(access, wanted)
     if isinstance(placement, Problem):
         work.hindered(placement)
         return
+    if "storagePolicy" in wanted:
+        policy = await find_policy(placement, wanted["storagePolicy"], op_id=work.op_id)
+        if isinstance(policy, Problem):
+            work.hindered(policy)
+        else:
+            work.found(STORAGE_POLICY_READY, "Found")
     volumes = settings.volume_datastore(access.offer, work.cluster)
     datastore = find_volume_datastore(access, volumes) if volumes else None
     if isinstance(datastore, Problem):

@@ -40,6 +40,8 @@ class Prepared:
     delivery: Delivery
     tag_ids: tuple[str, ...]
     effective: EffectiveSettings
+    storage_policy: str | None = None
+    """The id of the storage policy."""
 
 
 @dataclass(frozen=True, slots=True)

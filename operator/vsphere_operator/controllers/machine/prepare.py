@@ -20,13 +20,15 @@ from vsphere_operator.controllers.faults import problem_of
 from vsphere_operator.controllers.machine import first_nic
 from vsphere_operator.controllers.machine.observed import AddressesWanted, Prepared
 from vsphere_operator.controllers.machine.templates import Templates
-from vsphere_operator.controllers.placements import Site, find_placement, no_storage
+from vsphere_operator.controllers.placements import Placement, Site, find_placement, no_storage
+from vsphere_operator.controllers.policies import find_policy
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.controllers.settings import Setting
 from vsphere_operator.controllers.tenancy import refused_tags
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.policies import Policy
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 BOOTSTRAP = "BootstrapReady"
@@ -58,6 +60,9 @@ class Preparation:
             return place
         if place.storage is None:
             return no_storage()
+        policy = await _policy(place, effective.get("storagePolicy"), machine)
+        if isinstance(policy, Problem):
+            return policy
         template = await self._template(place.site, machine, effective.get("template"))
         if isinstance(template, Problem):
             return template
@@ -86,6 +91,7 @@ class Preparation:
             networks=place.networks,
             delivery=delivery,
             tag_ids=tags,
+            storage_policy=policy.id if policy else None,
             effective=settings.describe(
                 access.offer,
                 effective,
@@ -145,7 +151,7 @@ class Preparation:
     ) -> tuple[str, ...] | Problem:
         if setting is None:
             return ()
-        op_id = f"{machine.metadata.namespace}-{machine.metadata.name}"[:100]
+        op_id = _op_id(machine)
         tags = settings.tags_of(access.offer, setting.value)
         refused = await refused_tags(access, tags, setting.source, field=setting.field, op_id=op_id)
         if refused:
@@ -157,6 +163,14 @@ class Preparation:
                 return found
             ids.append(found)
         return tuple(ids)
+
+
+def _op_id(machine: Machine) -> str:
+    return f"{machine.metadata.namespace}-{machine.metadata.name}"[:100]
+
+
+async def _policy(place: Placement, setting: Setting | None, machine: Machine) -> Policy | Problem | None:
+    return await find_policy(place, setting, op_id=_op_id(machine)) if setting else None
 
 
 async def _rendered(

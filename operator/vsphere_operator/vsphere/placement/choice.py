@@ -91,9 +91,9 @@ class Placement:
         if chosen is None:
             return self._best(key, ranking, request, "what Storage DRS recommends cannot take it")
         reservations.reserve(key, chosen.datastore, datastores.needed_bytes(request))
-        return Placed(
-            chosen.datastore, replace(request, datastore=chosen.datastore), chosen.key, chosen.reason
-        )
+        # A recommendation is asked for without the disks, so it would be applied without their storage policy.
+        applied = chosen.key if request.storage_policy is None else None
+        return Placed(chosen.datastore, replace(request, datastore=chosen.datastore), applied, chosen.reason)
 
     async def start(self, placed: Placed, *, op_id: str) -> TaskRef:
         """Start the clone: by its recommendation, else on the datastore that was chosen. Its result is the VM.

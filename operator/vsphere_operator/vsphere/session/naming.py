@@ -20,17 +20,24 @@ def named(op_id: str) -> str:
 
 @contextlib.contextmanager
 def operation_id(op_id: str) -> Iterator[None]:
-    """Name this thread's SOAP calls. pyVmomi keeps the name by thread: the one before comes back."""
+    """Name this thread's SOAP calls."""
+    with header(_KEY, named(op_id)):
+        yield
+
+
+@contextlib.contextmanager
+def header(key: str, value: str) -> Iterator[None]:
+    """An element of the header of this thread's SOAP calls. pyVmomi keeps it by thread: the one before comes back."""
     context = get_request_context()
-    before = context.get(_KEY)
-    context[_KEY] = named(op_id)
+    before = context.get(key)
+    context[key] = value
     try:
         yield
     finally:
         if before is None:
-            context.pop(_KEY, None)
+            context.pop(key, None)
         else:
-            context[_KEY] = before
+            context[key] = before
 
 
 def current() -> str:

@@ -41,6 +41,10 @@ R = TypeVar("R")
 _API_VERSION = "vim.version.v7_0"
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
+POLICY_TIMEOUT = 20.0
+"""Seconds for an answer of the policy service, for which nobody should wait long."""
+# The older versions of this API know no types of vCenter's own: NoPermission would become an `object`.
+_POLICY_API = ("/pbm/sdk", "pbm.version.v7_0")
 GOODBYE_TIMEOUT = 5.0
 """Seconds for each call while a session ends: nothing depends on the answers."""
 PROBE_TIMEOUT = 10.0
@@ -61,10 +65,20 @@ TRANSPORT_ERRORS = (OSError, http.client.HTTPException, ExpatError)
 class TimedStub(SoapStubAdapter):  # type: ignore[misc]  # pyVmomi's base is untyped
     """A connection pool with limits for connecting and reading; another thread can cut it off."""
 
-    def __init__(self, endpoint: Endpoint, *, user_agent: str, read_timeout: float, pool_size: int) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        user_agent: str,
+        read_timeout: float,
+        pool_size: int,
+        api: tuple[str, str] = ("/sdk", _API_VERSION),
+    ) -> None:
+        """`api`: the path and the version of the service that is talked to."""
+        path, version = api
         super().__init__(
-            url=f"{endpoint.base_url}/sdk",
-            version=_API_VERSION,
+            url=f"{endpoint.base_url}{path}",
+            version=version,
             sslContext=endpoint.tls_context(),
             httpConnectionTimeout=CONNECT_TIMEOUT,
             connectionPoolTimeout=_IDLE_SECONDS,
@@ -304,6 +318,32 @@ class SoapSession:
         stub = WaitingStub(self.endpoint, user_agent=self._user_agent, read_timeout=read_timeout)
         stub.cookie = self.cookie
         return stub
+
+    @contextlib.contextmanager
+    def policy_service(self) -> Iterator[Any]:
+        """The content of the storage policy service, on this session; to be used inside of `call`.
+
+        It looks for the session in the SOAP header `vcSessionCookie`, and not in the HTTP cookie (pyVmomi's samples).
+        """
+        stub = TimedStub(
+            self.endpoint,
+            user_agent=self._user_agent,
+            read_timeout=POLICY_TIMEOUT,
+            pool_size=1,
+            api=_POLICY_API,
+        )
+        self._stubs.add(stub)
+        stub.cookie = self.cookie
+        with naming.header("vcSessionCookie", self._session_key):
+            try:
+                service = managed_type("PbmServiceInstance", "urn:pbm")("ServiceInstance", stub)
+                yield service.RetrieveContent()
+            finally:
+                stub.DropConnections()
+
+    @property
+    def _session_key(self) -> str:
+        return self.cookie.partition(";")[0].partition("=")[2].strip('"')
 
     def http_headers(self, op_id: str) -> dict[str, str]:
         """What a plain HTTP request needs to belong to this session and to be told apart in vCenter's log."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.placement.choice import Placement
 from vsphere_operator.vsphere.placement.reservations import Reservations
 from vsphere_operator.vsphere.placement.storage_drs import NotRecommended, Recommendation, Recommended
+from vsphere_operator.vsphere.policies import Policy
 from vsphere_operator.vsphere.tags import Category, Tag
 from vsphere_operator.vsphere.tasks import TaskInfo, Tasks
 from vsphere_operator.vsphere.vcenters import Connected, ConnectionState, VCenterId
@@ -135,6 +136,12 @@ class World:
     tags: dict[str, Tag] = field(default_factory=dict)
     categories: dict[str, Category] = field(default_factory=dict)
     attached: set[tuple[str, MoRef]] = field(default_factory=set)
+    policies: dict[str, str] = field(default_factory=lambda: {"gold": "gold-id"})
+    """Ids of the storage policies by name."""
+    clones: list[CloneRequest] = field(default_factory=list, repr=False)
+    """What VMs were made from."""
+    unfit: set[tuple[str, MoRef]] = field(default_factory=set)
+    """Policies' ids, and datastores that cannot serve them."""
     takes_tag_ids: bool = True
     """Whether new tags and categories get the ids that the client wants."""
     files: set[str] = field(default_factory=set)
@@ -305,6 +312,7 @@ class FakeVCenter:
         )
         self.vms, self.folders = FakeVms(self), FakeFolders(self)
         self.tags, self.files = FakeTags(self), FakeFiles(self)
+        self.policies = FakePolicies(self)
         self.reservations = Reservations(world.clock.monotonic)
         self.storage_drs = FakeStorageDrs(self)
         self.placement = Placement(self.inventory, self.storage_drs, self.vms, lambda: self.reservations)
@@ -406,6 +414,7 @@ class FakeVms:
             if taken:
                 raise VSphereError(fault(FaultClass.CONFLICT, "NameTaken", 30.0, "DuplicateName"))
             assert request.datastore is not None
+            world.clones.append(request)
             vm = world.add_vm(
                 request.name, request.folder, config_ready=False, datastores=(request.datastore,)
             )
@@ -683,6 +692,24 @@ class FakeTags:
             return {t: sorted(on for tag, on in self._world.attached if tag == t) for t in tag_ids}
 
         return await self._vcenter.call("list attached objects", effect)
+
+
+class FakePolicies:
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._world = vcenter.world
+
+    async def find(self, name_or_id: str, *, op_id: str) -> Answer[Policy]:
+        for refused in self._world.refuse.get("read policies", [])[:1]:
+            return Unknown(refused.message, refused)
+        for name, id_ in self._world.policies.items():
+            if name_or_id in (name, id_):
+                return Present(Policy(id_, name))
+        return Absent("no such policy")
+
+    async def unfit(
+        self, policy: Policy, datastores: Iterable[MoRef], *, op_id: str
+    ) -> Mapping[MoRef, str] | Unknown:
+        return {m: "it says no" for m in datastores if (policy.id, m) in self._world.unfit}
 
 
 class FakeStorageDrs:
