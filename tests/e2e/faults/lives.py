@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from kubernetes.client.exceptions import NotFoundException
@@ -27,6 +28,7 @@ APART = "LocalDS_1"
 """The operator remembers for an hour that it writes to a datastore by way of hosts: nobody else's ISOs go there."""
 
 Object = dict[str, Any]
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -35,10 +37,12 @@ class Phase:
 
     combination: Combination | None
     began: float = 0.0
+    began_at: datetime = _NEVER
+    """The same by the clock on the wall, to the second, as events have it."""
     ended: float | None = None
     first_call: int = 0
     said: str | None = None
-    """The condition that spoke of the fault, as `type=status reason: message`."""
+    """The condition that spoke of the fault, as `type=status reason: message`, or else the event."""
     hurried: float = 0.0
     times_hurried: int = 0
     lifted: bool = False
@@ -116,7 +120,7 @@ class Life:
 
     def _enter(self, phase: str) -> None:
         now, double = self.phases[phase], self.tenant.world.double
-        now.began = time.monotonic()
+        now.began, now.began_at = time.monotonic(), datetime.now(UTC).replace(microsecond=0)
         now.first_call = max((int(c["sequence"]) for c in double.calls(since=self._some_call())), default=0)
         if now.combination is not None:
             double.control("/faults", now.combination.rule(self.op_id))
@@ -287,8 +291,20 @@ class Life:
             return  # another search, of one who lost its memory, has found the category first
         if now.injected == 0:
             now.problems.append("the fault never struck: the call was not made")
-        elif now.combination.shows and now.said is None:
-            now.problems.append("no condition spoke of it")
+        elif now.combination.shows:
+            now.said = now.said or self._told_in_an_event(now.combination, now.began_at)
+            if now.said is None:
+                now.problems.append("no condition spoke of it")
+
+    def _told_in_an_event(self, combination: Combination, since: datetime) -> str | None:
+        """Where one looks too seldom for a condition that stood for some seconds: each has an event."""
+        for event in self.tenant.api.events(self.tenant.namespace):
+            about = (event["involved_object"]["kind"], event["involved_object"]["name"])
+            if about != (self.kind, self.name) or event["last_timestamp"] < since:
+                continue
+            if re.search(combination.words, event["message"]):
+                return f"event {event['reason']}: {event['message']}"
+        return None
 
 
 def _carried_out(call: Object) -> bool:
