@@ -236,6 +236,10 @@ class TagStatus(Model):
     """The category's id in vCenter."""
     origin: Origin
     """Created or Adopted."""
+    attached: bool = False
+    """Whether it has been attached to the folder: one that is no longer there was taken off by somebody."""
+    vms: bool = False
+    """Whether the Cluster's VMs carry it, too."""
 
 
 class CategoryStatus(Model):

@@ -16,6 +16,7 @@ from vsphere_operator.api.base import (
     Resource,
     Rule,
     cel,
+    map_list,
     name_limit,
 )
 from vsphere_operator.api.conditions import Status
@@ -133,6 +134,17 @@ class VirtualMachineStatus(Model):
     """The backing UUIDs of its own disks; all others are somebody else's."""
 
 
+class MachineTag(Model):
+    """A tag that was attached for this Machine; only such are ever taken off its VM."""
+
+    name: str
+    """The tag's name."""
+    category: str
+    """The category as it was asked for: its name or its id."""
+    id: str
+    """The tag's id in vCenter."""
+
+
 class MachineStatus(Status):
     """One worker as it is."""
 
@@ -144,6 +156,8 @@ class MachineStatus(Status):
     """The change of vCenter that is intended or under way."""
     addresses: list[MachineAddress] = Field(default_factory=list)
     """The machine's addresses."""
+    tags: Annotated[list[MachineTag], map_list("id")] = Field(default_factory=list)
+    """The tags that the Machine itself asks for, as they are or will be on the VM."""
     static_addresses: list[StaticAddress] = Field(default_factory=list)
     """Addresses taken from the Cluster's machineNetworks."""
     node_ref: NodeReference | None = None

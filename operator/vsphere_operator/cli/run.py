@@ -217,6 +217,7 @@ class Operator:
             events=self._events,
             user_clusters=self._user_clusters,
             admission_metrics=metrics,
+            drift_metrics=metrics,
         )
         for controller in self._controllers.controllers:
             self._engine.register(controller)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vsphere_operator.controllers.cluster.controller import ClusterController
+from vsphere_operator.controllers.drift import DriftMetrics
 from vsphere_operator.controllers.indexes import INDEXES, Index
 from vsphere_operator.controllers.lanes import lanes
 from vsphere_operator.controllers.losses import Losses
@@ -47,6 +48,7 @@ def build(
     events: Events,
     user_clusters: UserClusterPool | None = None,
     admission_metrics: AdmissionMetrics | None = None,
+    drift_metrics: DriftMetrics | None = None,
     clock: Clock = time.monotonic,
 ) -> Controllers:
     """Wire the controllers; nothing runs yet."""
@@ -75,6 +77,7 @@ def build(
         losses=losses,
         wake=enqueue,
         user_clusters=user_clusters,
+        drift_metrics=drift_metrics,
         clock=clock,
     )
     machines = MachineController(
@@ -84,6 +87,7 @@ def build(
         installation=installation,
         admissions=admissions,
         losses=losses,
+        drift_metrics=drift_metrics,
         clock=clock,
     )
     return Controllers(

@@ -31,11 +31,8 @@ _MACHINE_TOLD: Mapping[str, tuple[Any, ...]] = {
     "nodeVolumeDetachTimeout": (),
     "powerOffTimeout": (),
 }
-_CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "cloud.vsphere.tagVMs": (False,),
-}
+_CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {}
 _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
-    "driftPolicy": ("Repair",),
     "orphanPolicy": ("Report",),
 }
 _DATACENTER_REFUSED: Mapping[str, tuple[Any, ...]] = {

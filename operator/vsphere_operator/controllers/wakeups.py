@@ -94,6 +94,10 @@ class Wakeups:
             keys |= self._find(
                 "Cluster", indexes.TASK if change.kind == "task" else indexes.FOLDER, change.moref
             )
+        if change.kind == "tags" and change.moref:
+            # A Machine keeps its own tags on its VM, and the Cluster those that all of its VMs carry.
+            for machine in self._objects.by_index("Machine", indexes.VM, change.moref):
+                keys.add(Key("Cluster", metadata(machine)["namespace"], machine["spec"]["clusterName"]))
         if isinstance(change.old, StoragePod) and isinstance(change.new, StoragePod):
             before, after = change.old.vm_automation, change.new.vm_automation
             for vm in {moref for moref, _ in before.items() ^ after.items()}:

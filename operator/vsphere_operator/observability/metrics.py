@@ -58,6 +58,12 @@ class Metrics:
             "watch_missed_changes_total", "Changes that a full list found and no event told of", "kind"
         )
         self._lag = self._gauge("event_loop_lag_seconds", "Latest delay of the event loop")
+        self._drift_repairs = self._counter(
+            "vsphere_operator_drift_repairs_total", "Changes of others that were set right", "kind", "what"
+        )
+        self._drift_reports = self._counter(
+            "vsphere_operator_drift_reports_total", "Changes of others that were only told of", "kind", "what"
+        )
         self._watch_restarts = self._gauge("watch_restarts", "How often watching had to be started again")
 
     def reconciled(self, kind: str, result: str, seconds: float) -> None:
@@ -129,6 +135,12 @@ class Metrics:
 
     def watch_restarts(self, count: int) -> None:
         self._watch_restarts.set(count)
+
+    def drift_repaired(self, kind: str, what: str) -> None:
+        self._drift_repairs.labels(kind, what).inc()
+
+    def drift_reported(self, kind: str, what: str) -> None:
+        self._drift_reports.labels(kind, what).inc()
 
     def render(self) -> bytes:
         """All metrics as text."""

@@ -24,6 +24,7 @@ from vsphere_operator.vsphere.placement.reservations import ReservationBook, Res
 from vsphere_operator.vsphere.placement.storage_drs import StorageDrs
 from vsphere_operator.vsphere.policies import Policies
 from vsphere_operator.vsphere.recovery import Recovery
+from vsphere_operator.vsphere.rights import Rights
 from vsphere_operator.vsphere.session import naming
 from vsphere_operator.vsphere.session.automation import Automation
 from vsphere_operator.vsphere.session.breaker import NOT_SENT, Breaker, Circuit
@@ -122,6 +123,7 @@ class VCenter:
         self.policies = Policies(self._calls)
         self.folders = Folders(self._calls, self.tasks, lambda: self._instance_uuid)
         self.tags = Tags(self._calls, notify=self._emit)
+        self.rights = Rights(self._calls, self.inventory)
         self.files = Files(self._calls, self.tasks, self.inventory)
         self._watch.start()
 

@@ -70,6 +70,7 @@ def _prepared(delivery: Delivery | None = None, tags: tuple[str, ...] = ()) -> P
         storage=nothing,
         networks=None,
         delivery=delivery or IsoDelivery(iso=b""),
+        tags=(),
         tag_ids=tags,
         effective=nothing,
     )

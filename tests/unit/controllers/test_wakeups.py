@@ -183,7 +183,7 @@ VCENTER: list[tuple[str, Change, set[Key]]] = [
     ("Storage DRS treats others otherwise", _from(POD, replace(POD, vm_automation={TEMPLATE: "manual"})), set()),
     ("Storage DRS is switched off", _from(POD, replace(POD, drs_enabled=False)), WAITS),
     ("the tags on a Cluster's folder", Change("tags", FOLDER), {CLUSTER}),
-    ("the tags on our VM", Change("tags", VM), {READY}),
+    ("the tags on our VM", Change("tags", VM), {READY, CLUSTER}),
     ("the tags on anything", Change("tags", MoRef("Folder:9")), set()),
     ("another VM comes", _from(None, _vm()), STALLED),
     ("another VM goes", _from(_vm(), None), STALLED),

@@ -19,12 +19,12 @@ from vsphere_operator.controllers import (
     tenancy,
     unsupported,
 )
-from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions
+from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions, vm_tags
 from vsphere_operator.controllers.cluster.cloud_configuration import CloudConfiguration
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.tag_looks import TagLooks
-from vsphere_operator.controllers.cluster.work import Work
+from vsphere_operator.controllers.cluster.work import Turns, Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import (
     CREDENTIALS_VALID,
@@ -34,6 +34,7 @@ from vsphere_operator.controllers.datacenters import (
     VCenterPool,
     explain,
 )
+from vsphere_operator.controllers.drift import Drift, DriftMetrics
 from vsphere_operator.controllers.faults import problem_of, was_asked
 from vsphere_operator.controllers.lifecycle import (
     adopt,
@@ -59,6 +60,7 @@ from vsphere_operator.runtime.keys import Key, key_of
 from vsphere_operator.runtime.queue import Clock
 from vsphere_operator.vsphere.answers import Present, Unknown
 from vsphere_operator.vsphere.faults import VSphereError
+from vsphere_operator.vsphere.morefs import MoRef
 
 Act = Callable[[Work], Awaitable[Problem | None]]
 
@@ -78,6 +80,7 @@ class ClusterController:
         losses: Losses,
         wake: Callable[[Key], None],
         user_clusters: UserClusterPool | None = None,
+        drift_metrics: DriftMetrics | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._objects = objects
@@ -90,10 +93,12 @@ class ClusterController:
         self._setbacks = Setbacks(clock)
         # One for each vCenter: a Cluster whose vCenter hangs must not hold up those of another.
         self._ledgers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns = Turns()
         self._tag_looks = TagLooks(clock)
         self._cloud = CloudConfiguration(
             objects=objects, events=events, user_clusters=user_clusters, wake=wake, clock=clock
         )
+        self._drift = Drift(events, drift_metrics)
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)
@@ -102,7 +107,14 @@ class ClusterController:
             self._cloud.forget(key)
             self._setbacks.clear(key)
             return Result()
-        work = Work(obj, self._objects, self._installation, self._losses, ledgers=self._ledgers)
+        work = Work(
+            obj,
+            self._objects,
+            self._installation,
+            self._losses,
+            ledgers=self._ledgers,
+            turns=self._turns,
+        )
         if is_paused(obj):
             if is_deleting(obj):
                 work.found(DELETING, "Paused", "nothing goes while spec.paused is true")
@@ -146,7 +158,7 @@ class ClusterController:
             return held
         await _check_placement(work, found)
         forbidden = tenancy.refused_path(found.offer, work.cluster, work.id)
-        return forbidden or await folder_actions.ensure(work) or await self._tags(work)
+        return forbidden or await folder_actions.ensure(work, self._drift) or await self._tags(work)
 
     async def _tags(self, work: Work) -> Problem | None:
         """Tags are in no watch: what is attached is polled for all Clusters together, and the record tells the rest."""
@@ -154,29 +166,34 @@ class ClusterController:
         if forbidden is not None:
             return forbidden
         key, looks, work.concern = _key(work), self._tag_looks, TAGS_READY
-        moref = tag_actions.folder_of(work)
-        if moref is None or not tag_actions.concerned(work):
+        folder_moref = tag_actions.folder_of(work)
+        on_vms = tag_actions.for_vms(work)
+        if not tag_actions.concerned(work) or (folder_moref is None and not on_vms):
             looks.unwatch(key)
             return await tag_actions.without_folder(work)
-        looks.watch(key, work.there.vcenter.tags, moref)
+        workers = vm_tags.workers(work) if on_vms else []
+        believed = frozenset(t.id for t in work.status.tags if t.vms)
+        watched: dict[MoRef, frozenset[str] | None] = {w.moref: believed for w in workers}
+        looks.watch(key, work.there.vcenter.tags, watched | ({folder_moref: None} if folder_moref else {}))
         tag_actions.hint(work)
         interval = 0.75 * parse_duration(work.there.offer.vsphere.resync_interval)
-        seen = await work.there.vcenter.tags.attached_within(moref, max_age=interval)
-        if isinstance(seen, Unknown):
-            return tag_actions.not_seen(seen)
-        attached = seen.value if isinstance(seen, Present) else frozenset()
-        if looks.names_are_believed(key) and tag_actions.in_line(work, attached):
+        seen = await _tags_seen(work, folder_moref, workers, interval)
+        if isinstance(seen, Problem):
+            return seen
+        if looks.names_are_believed(key) and tag_actions.in_line(work, seen):
             work.found(TAGS_READY, "Attached")
             return None
-        if looks.is_recent(key, tag_actions.fingerprint(work, attached), interval):
+        left = looks.recent(key, tag_actions.fingerprint(work, seen), interval)
+        if left is not None:
             work.keep(TAGS_READY)
+            work.differences += left
             return None
-        problem = await tag_actions.ensure(work, moref, attached)
+        before = len(work.differences)
+        problem = await tag_actions.ensure(work, seen, self._drift)
         if problem is None:
-            now = work.there.vcenter.tags.attached_last(moref)
-            looks.ended_well(
-                key, tag_actions.fingerprint(work, now.value if isinstance(now, Present) else attached)
-            )
+            now = await _tags_seen(work, folder_moref, workers, interval)
+            seen = seen if isinstance(now, Problem) else now
+            looks.ended_well(key, tag_actions.fingerprint(work, seen), work.differences[before:])
         return problem
 
     async def _reach(self, work: Work) -> Access | Problem:
@@ -213,7 +230,7 @@ class ClusterController:
         problem = await self._guarded(work, folder.FOLDER_READY, lambda _: deletion.unmake(ending))
         if problem is None:
             await release(self._objects, work.obj)
-            if not orphaned(before):
+            if not orphaned(before) and not ending.leaves:
                 self._events.normal(before, "Deleted", "Nothing of this Cluster is left in vCenter.")
             return Result()
         if work.status.folder is None:
@@ -277,6 +294,7 @@ class ClusterController:
             summary, complete=complete, machines=len(machines), ready_machines=len(ready), **fields
         )
         status.announce(self._events, before, work.obj)
+        self._drift.announce(before, work.obj)
         return Result(requeue_after=_look_again(work, problem))
 
     def _settings(self, work: Work, problem: Problem | None) -> dict[str, object]:
@@ -335,6 +353,19 @@ def _tell_preset(work: Work, access: Access) -> None:
     preset = access.offer.preset
     if preset is not None:
         work.found(PRESET_READY, "Pinned" if preset.pinned else "Followed")
+
+
+async def _tags_seen(
+    work: Work, folder_moref: MoRef | None, workers: list[vm_tags.Worker], interval: float
+) -> tag_actions.Seen | Problem:
+    """What is on the folder now or was a short while ago, and on the VMs at the last poll."""
+    found = vm_tags.seen(work, workers)
+    if folder_moref is None:
+        return tag_actions.Seen(None, frozenset(), found)
+    answer = await work.there.vcenter.tags.attached_within(folder_moref, max_age=interval)
+    if isinstance(answer, Unknown):
+        return tag_actions.not_seen(answer)
+    return tag_actions.Seen(folder_moref, answer.value if isinstance(answer, Present) else frozenset(), found)
 
 
 def _without_datacenter(access: Access) -> Problem | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vsphere_operator.controllers import conditions
-from vsphere_operator.controllers.cluster import interrupted_tags, tag_actions
+from vsphere_operator.controllers.cluster import interrupted_tags, tag_removal
 from vsphere_operator.controllers.cluster.ending import Ending
 from vsphere_operator.controllers.cluster.interrupted_tags import CREATE_CATEGORY, CREATE_TAG, TAGS_READY
 from vsphere_operator.controllers.cluster.work import Work
@@ -27,19 +27,28 @@ async def end(ending: Ending) -> Problem | None:
     unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
-    left = await tag_actions.drop(work, list(work.status.tags))
-    if left:
-        names = tuple(f'"{t.name}"' for t in left)
+    left = await tag_removal.drop(work, list(work.status.tags))
+    in_use = [kept for kept in left if not kept.unproven]
+    if in_use:
+        names = tuple(f'"{kept.tag.name}"' for kept in in_use)
+        where = conditions.named(tuple(str(kept) for kept in in_use))
         words = (
-            f"the tags {conditions.named(names)} were made for this Cluster and are attached to other objects by now; "
+            f"the tags {where} were made for this Cluster and are attached to other objects by now; "
             "detach them, or annotate the Cluster with userclusters.io/orphan: tags to leave them"
         )
         return Problem(TAGS_READY, "TagsInUseElsewhere", words, retry_after=60.0, waits_for=names)
-    stayed = await tag_actions.drop_categories(work)
+    if left:
+        # Waiting would not help: nobody can be asked to detach what nobody has been seen to attach.
+        names = tuple(str(kept) for kept in left)
+        words = f"Left behind, because not proven unused: the tags {', '.join(names)}."
+        ending.leave(words)
+        for kept in left:
+            await tag_removal.forget(work, kept.tag)
+    stayed = await tag_removal.drop_categories(work)
     if stayed:
         names = tuple(f'"{c.name}"' for c in stayed)
         words = f"Left behind, because others have put tags into them: the tag categories {', '.join(names)}."
-        ending.events.warning(work.obj, "LeftBehind", words)
+        ending.leave(words)
     return None
 
 

@@ -20,7 +20,7 @@ DELETING = "Deleting"
 _MOST_NAMED = 20
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ending:
     """A Cluster that is on its way out."""
 
@@ -29,6 +29,13 @@ class Ending:
     reach: Callable[[Work], Awaitable[Access | Problem]]
     """Finds the vCenter and logs in; a Problem while it cannot be asked."""
     user_clusters: UserClusterPool | None = None
+    leaves: bool = False
+    """Whether something of ours stays, which an event has named."""
+
+    def leave(self, words: str) -> None:
+        """Something of ours stays: say what and why."""
+        self.leaves = True
+        self.events.warning(self.work.obj, "LeftBehind", words)
 
     def lets_go(self, thing: str) -> bool:
         """Whether a person has said that this kind of thing may be left behind."""

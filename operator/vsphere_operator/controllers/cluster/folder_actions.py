@@ -8,6 +8,7 @@ from vsphere_operator.controllers import folder_paths, indexes, lookups, status
 from vsphere_operator.controllers.cluster import folder
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.drift import FOLDER_MOVED, FOLDER_REMOVED, Difference, Drift
 from vsphere_operator.controllers.faults import may_have_happened
 from vsphere_operator.controllers.folder_paths import Lacking
 from vsphere_operator.controllers.intents import expected, inventory_at, seconds_until_shown
@@ -22,7 +23,7 @@ _MOST_STEPS = 8
 _WATCH_LAG = 30.0  # seconds
 
 
-async def ensure(work: Work) -> Problem | None:
+async def ensure(work: Work, tell: Drift) -> Problem | None:
     """A folder that is there and known, or what stands in the way."""
     where = folder.place(work.there.offer, work.cluster, work.id)
     refused = False
@@ -35,6 +36,10 @@ async def ensure(work: Work) -> Problem | None:
         match step:
             case folder.Ready(record=record, reason=reason, message=message):
                 work.found(folder.FOLDER_READY, reason, message)
+                if reason == "Moved" and work.only_tells:
+                    work.differences.append(
+                        Difference(FOLDER_MOVED, f"somebody moved the folder to {record.path}")
+                    )
                 if record != work.status.folder or work.operation(folder.CREATE):
                     await _record(work, record)
                 return None
@@ -53,7 +58,7 @@ async def ensure(work: Work) -> Problem | None:
             case folder.Rename(moref=moref, name=name):
                 return await _rename(work, moref, name)
             case folder.Confirm(moref=moref):
-                hindrance = _just_made(work) or await _confirm(work, moref)
+                hindrance = _just_made(work) or await _confirm(work, moref, tell)
                 if hindrance is not None:
                     return hindrance
     raise RuntimeError(f"the folder of {work.op_id} did not settle in {_MOST_STEPS} steps")
@@ -231,12 +236,24 @@ async def _after_rename(work: Work) -> Problem | None:
     return None
 
 
+async def _removed(work: Work, tell: Drift) -> Problem | None:
+    path = work.status.folder.path if work.status.folder else ""
+    if work.only_tells:
+        work.differences.append(Difference(FOLDER_REMOVED, f"somebody removed the folder {path}"))
+        words = f"somebody removed the folder {path}, and driftPolicy is Report; set it to Repair to have it made again"
+        return Problem(folder.FOLDER_READY, "FolderRemoved", words)
+    await work.save(work.status.model_copy(update={"folder": None}))
+    words = f"Somebody removed the folder {path}; it is made again."
+    tell.repaired(work.obj, Difference(FOLDER_REMOVED, words))
+    return None
+
+
 def _renaming(after: float | None = None) -> Problem:
     words = "the folder is being given its name"
     return Problem(folder.FOLDER_READY, "CreatingFolder", words, stalled=False, retry_after=after)
 
 
-async def _confirm(work: Work, moref: MoRef) -> Problem | None:
+async def _confirm(work: Work, moref: MoRef, tell: Drift) -> Problem | None:
     """Gone for certain: forget it, so that it is made anew. Otherwise wait for the inventory."""
     doubt = work.losses.unsettled(work.there)
     if doubt is not None:
@@ -247,8 +264,7 @@ async def _confirm(work: Work, moref: MoRef) -> Problem | None:
             # A folder goes with its VMs, whose loss may have been noticed during the call.
             doubt = work.losses.unsettled(work.there)
             if doubt is None:
-                await work.save(work.status.model_copy(update={"folder": None}))
-                return None
+                return await _removed(work, tell)
             why = doubt.why
         case Present():
             why = "the inventory does not show it yet"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vsphere_operator.api.cluster import CategoryStatus, TagStatus
 from vsphere_operator.api.operations import Origin
+from vsphere_operator.api.vspheresettings import EffectiveTag
 from vsphere_operator.vsphere.ownership import parse_description
 from vsphere_operator.vsphere.tags import Category, Tag
 
@@ -37,8 +38,9 @@ def merged(ledger: Sequence[TagStatus], wanted: Sequence[TagStatus]) -> list[Tag
     known = {t.id: t for t in ledger}
     for tag in wanted:
         before = known.get(tag.id)
+        kept = {"attached": before.attached, "vms": before.vms} if before else {}
         origin = before.origin if before and before.origin is Origin.CREATED else tag.origin
-        known[tag.id] = tag.model_copy(update={"origin": origin})
+        known[tag.id] = tag.model_copy(update={**kept, "origin": origin})
     return list(known.values())
 
 
@@ -75,6 +77,14 @@ def tag_entry(category: Category, tag: Tag, installation: str) -> TagStatus:
         category_id=category.id,
         origin=origin_of(tag.description, installation),
     )
+
+
+def recorded(entries: Iterable[TagStatus], wanted: EffectiveTag) -> TagStatus | None:
+    """The entry that a person means by a name and a category, written as its name or its id."""
+    if not wanted.category:
+        return None
+    same = (t for t in entries if t.name == wanted.name and wanted.category in (t.category, t.category_id))
+    return next(same, None)
 
 
 def used_elsewhere(tag_id: str, other_ledgers: Iterable[Sequence[TagStatus]]) -> bool:

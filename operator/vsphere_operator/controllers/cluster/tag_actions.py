@@ -1,29 +1,35 @@
-"""A Cluster's tags: found or made, attached to its folder, taken off and deleted when they are no longer wanted.
+"""A Cluster's tags on its folder and, with `tagVMs`, on its VMs: attached, kept there, taken off when not wanted.
 
-The ledger in status is written before a tag is attached, so that whatever was made is found again.
+The ledger in status is written before a tag is attached, so that whatever was made is found again. What the ledger
+says was attached and is not any more was taken off by somebody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from vsphere_operator.api.cluster import CategoryStatus, TagStatus
+from vsphere_operator.api.cluster import TagStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.api.vspheresettings import EffectiveTag
-from vsphere_operator.controllers import settings
-from vsphere_operator.controllers.cluster import interrupted_tags, ledger
+from vsphere_operator.controllers import drift, settings
+from vsphere_operator.controllers.cluster import interrupted_tags, ledger, tag_making, tag_removal, vm_tags
 from vsphere_operator.controllers.cluster.interrupted_tags import CREATE_CATEGORY, CREATE_TAG, TAGS_READY
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.faults import may_have_happened
-from vsphere_operator.vsphere.answers import Absent, Present, Unknown
-from vsphere_operator.vsphere.faults import FaultClass, VSphereError
+from vsphere_operator.controllers.drift import Difference, Drift
+from vsphere_operator.vsphere.answers import Unknown
+from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.ownership import TagMark
-from vsphere_operator.vsphere.tags import Category, Tag, new_category_id, new_tag_id
 
-_POLLED = 60.0  # seconds; no watch tells of a category that a person makes
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What carries tags. ``folder`` is None for one that a person named, which is never tagged."""
+
+    folder: MoRef | None
+    attached: frozenset[str]
+    workers: Sequence[vm_tags.Worker] = ()
 
 
 def concerned(work: Work) -> bool:
@@ -41,14 +47,23 @@ def folder_of(work: Work) -> MoRef | None:
     return MoRef(folder.mo_ref)
 
 
-def in_line(work: Work, attached: Collection[str]) -> bool:
+def for_vms(work: Work) -> bool:
+    """Whether the VMs carry the Cluster's tags, or may still."""
+    return work.cluster.spec.cloud.vsphere.tag_vms or any(t.vms for t in work.status.tags)
+
+
+def in_line(work: Work, seen: Seen) -> bool:
     """Whether the record and what is attached agree with what is wanted: then nothing has to be asked."""
-    known = work.status
+    known, on_vms = work.status, work.cluster.spec.cloud.vsphere.tag_vms
     if work.operation(CREATE_TAG) or work.operation(CREATE_CATEGORY):
         return False
-    wanted = {_recorded(known.tags, one) for one in _wanted(work)}
+    wanted = {_recorded(work, one) for one in _wanted(work)}
+    if wanted != {t.id for t in known.tags} or any(t.vms != on_vms for t in known.tags):
+        return False
+    if seen.folder is not None and not all(t.attached and t.id in seen.attached for t in known.tags):
+        return False
     used = {t.category_id for t in known.tags}
-    return wanted == {t.id for t in known.tags} <= set(attached) and {c.id for c in known.categories} <= used
+    return {c.id for c in known.categories} <= used and not _vm_changes(work, seen, known.tags)
 
 
 def not_seen(answer: Unknown) -> Problem:
@@ -70,7 +85,10 @@ async def without_folder(work: Work) -> Problem | None:
     if folder is None or folder.mo_ref is None:
         return None
     if _wanted(work):
-        words = "a folder named in spec.cloud.vsphere.folder is never tagged; remove spec.cloud.vsphere.tags"
+        words = (
+            "a folder named in spec.cloud.vsphere.folder is never tagged; remove spec.cloud.vsphere.tags, or set "
+            "tagVMs to have them on the VMs"
+        )
         return Problem(TAGS_READY, "FolderExternal", words)
     work.found(TAGS_READY, "NoTags")
     return None
@@ -86,79 +104,42 @@ def hint(work: Work) -> None:
             tags.hint(tag.id, tag.name, tag.category_id)
 
 
-async def ensure(work: Work, folder: MoRef, attached: Collection[str]) -> Problem | None:
-    """The wanted tags on the folder and no others of ours, or what stands in the way."""
+async def ensure(work: Work, seen: Seen, tell: Drift) -> Problem | None:
+    """The wanted tags on folder and VMs and no others of ours, or what stands in the way."""
     unclear = await interrupted_tags.settle(work)
     if unclear is not None:
         return unclear
     # What an interrupted call turned out to have made is in the ledger only now.
     hint(work)
-    if not {t.id for t in work.status.tags} <= set(attached):
+    lost = _lost(work, seen)
+    if lost and not work.only_tells:
         # Taken off, or deleted altogether: what is remembered may be of things that are gone.
         work.there.vcenter.tags.distrust()
-    found = await _resolve_all(work, _wanted(work))
+    found = await _found(work, seen)
     if isinstance(found, Problem):
         return found
-    await _bring_in_line(work, folder, found, attached)
-    left = await drop(work, [t for t in work.status.tags if t.id not in {f.id for f in found}])
-    await drop_categories(work)
-    if left:
-        names = ", ".join(f'"{t.name}"' for t in left)
-        words = f"No longer wanted, but still attached to other objects, so kept: {names}."
-        work.found(TAGS_READY, "TagsInUseElsewhere", words)
-    else:
-        work.found(TAGS_READY, "Attached" if found else "NoTags")
+    await _folder_in_line(work, seen, found, lost)
+    await _vms_in_line(work, seen, found, tell)
+    if not work.only_tells:
+        for tag in lost:
+            words = f'The tag "{tag.name}" was taken off the folder, or deleted, and is on it again.'
+            tell.repaired(work.obj, Difference(drift.FOLDER_TAGS, words))
+    left = await tag_removal.drop(work, [t for t in work.status.tags if t.id not in {f.id for f in found}])
+    await tag_removal.drop_categories(work)
+    _conclude(work, found, left)
     return None
 
 
-def fingerprint(work: Work, attached: Collection[str]) -> str:
+def fingerprint(work: Work, seen: Seen) -> str:
     """Changes with what is wanted, with the folder, with the ledger, and with what of it is attached."""
     known = work.status
-    on = sorted(t.id for t in known.tags if t.id in attached)
-    return repr((_wanted(work), known.folder, known.tags, known.categories, on, work.there.instance_uuid))
-
-
-def _wanted(work: Work) -> list[EffectiveTag]:
-    return settings.cluster_tags(work.there.offer, work.cluster)
-
-
-def _recorded(entries: Iterable[TagStatus], wanted: EffectiveTag) -> str | None:
-    if not wanted.category:
-        return None
-    same = (t for t in entries if t.name == wanted.name and wanted.category in (t.category, t.category_id))
-    return next((t.id for t in same), None)
-
-
-async def drop(work: Work, unwanted: Sequence[TagStatus]) -> list[TagStatus]:
-    """Delete those of the unwanted tags that are ours and unused; the ones that must stay are returned.
-
-    An adopted tag, or one that another Cluster's ledger names, is only forgotten here.
-    """
-    left = []
-    for tag in unwanted:
-        async with work.ledgers[work.there.instance_uuid]:
-            mine = tag.origin is Origin.CREATED and not ledger.used_elsewhere(tag.id, _other_ledgers(work))
-            if mine and not await _delete_if_unused(work, tag):
-                left.append(tag)
-                continue
-            kept = [t for t in work.status.tags if t.id != tag.id]
-            await work.save(work.status.model_copy(update={"tags": kept}))
-    return left
-
-
-async def drop_categories(work: Work) -> list[CategoryStatus]:
-    """Delete the categories that are ours, unwanted and empty; those that must stay are returned."""
-    used = {t.category_id for t in work.status.tags}
-    left = []
-    for category in [c for c in work.status.categories if c.id not in used]:
-        async with work.ledgers[work.there.instance_uuid]:
-            mine = category.origin is Origin.CREATED and not _category_used_elsewhere(work, category.id)
-            if mine and not await _delete_category_if_empty(work, category):
-                left.append(category)
-                continue
-            kept = [c for c in work.status.categories if c.id != category.id]
-            await work.save(work.status.model_copy(update={"categories": kept}))
-    return left
+    on = sorted(t.id for t in known.tags if t.id in seen.attached)
+    spec = work.cluster.spec
+    vms = _vm_changes(work, seen, known.tags)
+    policy = (spec.drift_policy, spec.cloud.vsphere.tag_vms)
+    return repr(
+        (_wanted(work), known.folder, known.tags, known.categories, on, vms, policy, work.there.instance_uuid)
+    )
 
 
 async def detach_all(work: Work, folder: MoRef) -> None:
@@ -170,174 +151,105 @@ async def detach_all(work: Work, folder: MoRef) -> None:
         await tags.detach(on, folder, op_id=work.op_id)
 
 
-async def _resolve_all(work: Work, wanted: Sequence[EffectiveTag]) -> list[TagStatus] | Problem:
-    found = []
-    for one in wanted:
-        tag = await _resolve(work, one)
-        if isinstance(tag, Problem):
-            return tag
-        found.append(tag)
-    return found
+def _wanted(work: Work) -> list[EffectiveTag]:
+    return settings.cluster_tags(work.there.offer, work.cluster)
 
 
-async def _resolve(work: Work, wanted: EffectiveTag) -> TagStatus | Problem:
-    """The tag as vCenter has it, made if it is missing, and in the ledger."""
-    if not wanted.category:
-        default = work.there.offer.field("defaultTagCategory")
-        words = f'the tag "{wanted.name}" names no category; add one, or set {default}'
-        return Problem(TAGS_READY, "CategoryMissing", words)
-    category = await _category(work, wanted.category)
-    if isinstance(category, Problem):
-        return category
-    tag = await _tag(work, category, wanted.name)
-    if isinstance(tag, Problem):
-        return tag
-    entry = ledger.tag_entry(category, tag, work.installation)
-    entries = ledger.merged(work.status.tags, [entry])
-    if entries != list(work.status.tags) or work.operation(CREATE_TAG):
-        await work.strike(CREATE_TAG, tags=entries)
-    return entry
+def _recorded(work: Work, wanted: EffectiveTag) -> str | None:
+    found = ledger.recorded(work.status.tags, wanted)
+    return found.id if found is not None else None
 
 
-async def _category(work: Work, name_or_id: str) -> Category | Problem:
-    tags = work.there.vcenter.tags
-    answer = await tags.category(name_or_id, op_id=work.op_id)
-    match answer:
-        case Present(value=category):
-            pass
-        case Unknown(why=why):
-            return Problem(TAGS_READY, "CategoryUnknown", why, stalled=False, retry_after=10.0)
-        case Absent():
-            if not work.there.offer.vsphere.create_tag_category:
-                words = (
-                    f'the tag category "{name_or_id}" is not in vCenter; create it, or set '
-                    f"{work.there.offer.field('createTagCategory')} to true"
-                )
-                return Problem(TAGS_READY, "CategoryNotFound", words, retry_after=_POLLED)
-            category = await _create_category(work, name_or_id)
-    entry = ledger.category_entry(category, work.installation)
-    entries = ledger.merged_categories(work.status.categories, [entry])
-    if entries != list(work.status.categories) or work.operation(CREATE_CATEGORY):
-        await work.strike(CREATE_CATEGORY, categories=entries)
-    return category
+def _lost(work: Work, seen: Seen) -> list[TagStatus]:
+    """What was attached to the folder and is not any more."""
+    if seen.folder is None:
+        return []
+    return [t for t in work.status.tags if t.attached and t.id not in seen.attached]
 
 
-async def _create_category(work: Work, name: str) -> Category:
-    """The new category, or the one that another Cluster or a person made in this moment."""
-    wanted = new_category_id()
-    await work.intend(work.started(CREATE_CATEGORY, name, name=name, id=wanted))
-    mark = TagMark(work.installation, work.id).as_description()
-    tags = work.there.vcenter.tags
-    try:
-        return await tags.create_category(name, mark, "MULTIPLE", category_id=wanted, op_id=work.op_id)
-    except VSphereError as error:
-        if not may_have_happened(error.fault):
-            await work.strike(CREATE_CATEGORY)
-        if error.fault.fault_class is FaultClass.CONFLICT:
-            answer = await tags.category(name, op_id=work.op_id)
-            if isinstance(answer, Present):
-                return answer.value
-        raise
+async def _found(work: Work, seen: Seen) -> list[TagStatus] | Problem:
+    """The wanted tags; what is only to be told of is neither looked for nor made again."""
+    wanted = _wanted(work)
+    kinds = ["Folder"] if seen.folder is not None else []
+    if work.cluster.spec.cloud.vsphere.tag_vms:
+        kinds.append("VirtualMachine")
+    known = {t.id for t in work.status.tags if t.attached or t.vms} if work.only_tells else set()
+    left = [one for one in wanted if _recorded(work, one) in known]
+    found = await tag_making.resolve(work, [one for one in wanted if one not in left], kinds=kinds)
+    if isinstance(found, Problem):
+        return found
+    return [*found, *(t for t in work.status.tags if t.id in {_recorded(work, one) for one in left})]
 
 
-async def _tag(work: Work, category: Category, name: str) -> Tag | Problem:
-    """Made first and searched only when it was there already: a search grows with other people's tags."""
-    known = await work.there.vcenter.tags.known_tag(category.id, name, op_id=work.op_id)
-    match known:
-        case Present(value=tag):
-            return tag
-        case Unknown(why=why):
-            return Problem(TAGS_READY, "TagUnknown", why, stalled=False, retry_after=10.0)
-    return await _create_tag(work, category, name)
-
-
-async def _create_tag(work: Work, category: Category, name: str) -> Tag | Problem:
-    """The new tag, or the one that another Cluster or a person has made."""
-    wanted = new_tag_id()
-    words = f"{category.name}/{name}"
-    await work.intend(work.started(CREATE_TAG, words, category=category.id, name=name, id=wanted))
-    mark = TagMark(work.installation, work.id).as_description()
-    tags = work.there.vcenter.tags
-    try:
-        return await tags.create_tag(category.id, name, mark, tag_id=wanted, op_id=work.op_id)
-    except VSphereError as error:
-        if not may_have_happened(error.fault):
-            await work.strike(CREATE_TAG)
-        # Who may not create tags may still use one that is there.
-        if error.fault.fault_class not in (FaultClass.CONFLICT, FaultClass.PERMISSION):
-            raise
-        answer = await tags.tag(category.id, name, op_id=work.op_id)
-        match answer:
-            case Present(value=tag):
-                return tag
-            case Unknown(why=why):
-                return Problem(TAGS_READY, "TagUnknown", why, stalled=False, retry_after=10.0)
-        raise
-
-
-async def _bring_in_line(
-    work: Work, folder: MoRef, wanted: Sequence[TagStatus], attached: Collection[str]
+async def _folder_in_line(
+    work: Work, seen: Seen, wanted: Sequence[TagStatus], lost: Sequence[TagStatus]
 ) -> None:
-    tags = work.there.vcenter.tags
-    needed = ledger.changes(wanted=wanted, ledger=work.status.tags, attached=attached)
+    if seen.folder is None:
+        return
+    tags, told = work.there.vcenter.tags, set()
+    if work.only_tells:
+        told = {t.id for t in lost} & {t.id for t in wanted}
+        for tag in (t for t in lost if t.id in told):
+            words = f'somebody took the tag "{tag.name}" off the folder, or deleted it'
+            work.differences.append(Difference(drift.FOLDER_TAGS, words))
+    needed = ledger.changes(wanted=wanted, ledger=work.status.tags, attached=seen.attached)
     # First off, then on: a category may allow one tag on an object.
     if needed.detach:
-        await tags.detach(needed.detach, folder, op_id=work.op_id)
-    if needed.attach:
-        await tags.attach(needed.attach, folder, op_id=work.op_id)
+        await tags.detach(needed.detach, seen.folder, op_id=work.op_id)
+    attach = [i for i in needed.attach if i not in told]
+    if attach:
+        await tags.attach(attach, seen.folder, op_id=work.op_id)
+    await _note(work, {t.id: {"attached": True} for t in wanted})
 
 
-async def _delete_if_unused(work: Work, tag: TagStatus) -> bool:
-    """Ours by ledger and by its own description, and attached to nothing. False: it must stay."""
-    tags = work.there.vcenter.tags
-    answer = await tags.get_tag_fresh(tag.id, op_id=work.op_id)
-    if isinstance(answer, Absent):
-        return True
-    if isinstance(answer, Unknown):
-        return _untold(answer)
-    if ledger.origin_of(answer.value.description, work.installation) is not Origin.CREATED:
-        return True  # somebody made it their own: forget it, leave it
-    if (await tags.attached_objects([tag.id], op_id=work.op_id)).get(tag.id):
-        return False
-    await tags.delete_tag(tag.id, op_id=work.op_id)
-    return True
+async def _vms_in_line(work: Work, seen: Seen, wanted: Sequence[TagStatus], tell: Drift) -> None:
+    """Written down before it is done, and off before on, as for the folder."""
+    on_vms = work.cluster.spec.cloud.vsphere.tag_vms
+    before = {t.id for t in work.status.tags if t.vms}
+    if on_vms:
+        await _note(work, {t.id: {"vms": True} for t in wanted})
+    needed = _vm_changes(work, seen, wanted)
+    lost = {i: morefs for i, morefs in needed.attach.items() if i in before}
+    await vm_tags.detach(work, needed)
+    if work.only_tells:
+        needed = replace(needed, attach={i: on for i, on in needed.attach.items() if i not in lost})
+    await vm_tags.attach(work, needed)
+    for moref in sorted({moref for morefs in lost.values() for moref in morefs}):
+        entity = work.there.vcenter.inventory.get(moref)
+        names = ", ".join(f'"{t.name}"' for t in wanted if moref in lost.get(t.id, ()))
+        what = f'the tags {names} off the VM "{entity.name if entity else moref}"'
+        if work.only_tells:
+            work.differences.append(Difference(drift.VM_TAGS, f"somebody took {what}"))
+        else:
+            tell.repaired(work.obj, Difference(drift.VM_TAGS, f"Somebody took {what}; they are on it again."))
+    off = {t.id: {"vms": False} for t in work.status.tags if not on_vms or t.id not in {w.id for w in wanted}}
+    await _note(work, off)
 
 
-async def _delete_category_if_empty(work: Work, category: CategoryStatus) -> bool:
-    tags = work.there.vcenter.tags
-    answer = await tags.get_category_fresh(category.id, op_id=work.op_id)
-    if isinstance(answer, Absent):
-        return True
-    if isinstance(answer, Unknown):
-        return _untold(answer)
-    if ledger.origin_of(answer.value.description, work.installation) is not Origin.CREATED:
-        return True
-    if await tags.tags_in_category_fresh(category.id, op_id=work.op_id):
-        return False
-    await tags.delete_category(category.id, op_id=work.op_id)
-    return True
+def _vm_changes(work: Work, seen: Seen, wanted: Sequence[TagStatus]) -> vm_tags.Changes:
+    ids = [t.id for t in wanted] if work.cluster.spec.cloud.vsphere.tag_vms else []
+    return vm_tags.changes(seen.workers, wanted=ids, ledger=work.status.tags)
 
 
-def _untold(answer: Unknown) -> bool:
-    """A thing of which nothing is known stays; a failed call is told as what it is."""
-    if answer.fault is not None:
-        raise VSphereError(answer.fault)
-    return False
+async def _note(work: Work, facts: dict[str, dict[str, bool]]) -> None:
+    """Write down what is or will be attached, if the ledger does not say so yet."""
+    entries = [t.model_copy(update=facts.get(t.id, {})) for t in work.status.tags]
+    if entries != list(work.status.tags):
+        await work.save(work.status.model_copy(update={"tags": entries}))
 
 
-def _other_ledgers(work: Work) -> Iterable[Sequence[TagStatus]]:
-    for other in _other_statuses(work):
-        yield [TagStatus.model_validate(t) for t in other.get("tags") or []]
-
-
-def _category_used_elsewhere(work: Work, category_id: str) -> bool:
-    return any(
-        c.get("id") == category_id for other in _other_statuses(work) for c in other.get("categories") or []
-    )
-
-
-def _other_statuses(work: Work) -> Iterable[Mapping[str, Any]]:
-    own = work.obj["metadata"]["uid"]
-    for other in work.objects.list("Cluster"):
-        if other["metadata"]["uid"] != own:
-            yield other.get("status") or {}
+def _conclude(work: Work, found: Sequence[TagStatus], left: Sequence[tag_removal.Kept]) -> None:
+    differences = [d for d in work.differences if d.what in (drift.FOLDER_TAGS, drift.VM_TAGS)]
+    if differences:
+        words = "; ".join(d.message for d in differences)
+        work.hindered(
+            Problem(TAGS_READY, "TagsChanged", f"driftPolicy is Report, so nothing is changed: {words}")
+        )
+    elif left:
+        unproven = all(one.unproven for one in left)
+        names = ", ".join(str(one) for one in left)
+        why = "cannot be proven unused" if unproven else "still attached to other objects"
+        reason = "TagsNotProvenUnused" if unproven else "TagsInUseElsewhere"
+        work.found(TAGS_READY, reason, f"No longer wanted, but {why}, so kept: {names}.")
+    else:
+        work.found(TAGS_READY, "Attached" if found else "NoTags")

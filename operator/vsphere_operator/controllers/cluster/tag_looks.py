@@ -1,10 +1,12 @@
-"""Which folders' tags are watched, and when a Cluster's tags were last gone through one by one."""
+"""Whose tags are watched, and when a Cluster's tags were last gone through one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from vsphere_operator.controllers.drift import Difference
+from vsphere_operator.controllers.tag_watches import TagWatches
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.tags import Tags
@@ -18,6 +20,7 @@ is attached does not show."""
 class _Look:
     fingerprint: str
     at: float
+    differences: tuple[Difference, ...]
 
 
 class TagLooks:
@@ -25,23 +28,16 @@ class TagLooks:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._watched: dict[Key, tuple[Tags, MoRef]] = {}
+        self._watches = TagWatches()
         self._looks: dict[Key, _Look] = {}
         self._names_read: dict[Key, float] = {}
 
-    def watch(self, key: Key, tags: Tags, folder: MoRef) -> None:
-        """Watch this folder, and no other for this Cluster."""
-        before = self._watched.get(key)
-        if before == (tags, folder):
-            return
-        self.unwatch(key)
-        self._watched[key] = (tags, folder)
-        tags.watch(folder)
+    def watch(self, key: Key, tags: Tags, objects: Mapping[MoRef, Collection[str] | None]) -> None:
+        """Watch these objects, and no others for this Cluster; with each, what a record says is on it."""
+        self._watches.watch(key, tags, objects)
 
     def unwatch(self, key: Key) -> None:
-        tags, folder = self._watched.pop(key, (None, None))
-        if tags is not None and folder is not None:
-            tags.unwatch(folder)
+        self._watches.unwatch(key)
 
     def forget(self, key: Key) -> None:
         """The Cluster is gone."""
@@ -53,11 +49,13 @@ class TagLooks:
         """A record is believed for a day of this process's life."""
         return self._clock() - self._names_read.setdefault(key, self._clock()) < NAMES_BELIEVED
 
-    def is_recent(self, key: Key, fingerprint: str, interval: float) -> bool:
-        """Whether the same was gone through less than ``interval`` seconds ago, and ended well."""
+    def recent(self, key: Key, fingerprint: str, interval: float) -> Sequence[Difference] | None:
+        """The differences that were left when the same was gone through less than ``interval`` seconds ago."""
         look = self._looks.get(key)
-        return look is not None and look.fingerprint == fingerprint and self._clock() - look.at < interval
+        if look is None or look.fingerprint != fingerprint or self._clock() - look.at >= interval:
+            return None
+        return look.differences
 
-    def ended_well(self, key: Key, fingerprint: str) -> None:
-        self._looks[key] = _Look(fingerprint, self._clock())
+    def ended_well(self, key: Key, fingerprint: str, differences: Sequence[Difference]) -> None:
+        self._looks[key] = _Look(fingerprint, self._clock(), tuple(differences))
         self._names_read[key] = self._clock()

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from vsphere_operator.api.cluster import Cluster, ClusterStatus, DeletionStep
 from vsphere_operator.api.names import ORPHAN_ANNOTATION, ORPHAN_WORDS
 from vsphere_operator.api.operations import Operation
-from vsphere_operator.controllers import conditions, status, unsupported
+from vsphere_operator.controllers import conditions, drift, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.lifecycle import identity, is_deleting, misspelt_orphans
@@ -21,6 +22,16 @@ from vsphere_operator.vsphere.morefs import MoRef
 
 ORPHANS_KNOWN = "OrphansKnown"
 SUMMARY = {conditions.READY, conditions.RECONCILING, conditions.STALLED}
+
+
+class Turns:
+    """A lock for each name, for as long as somebody holds or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
 
 
 @dataclass
@@ -36,6 +47,10 @@ class Work:
         default_factory=lambda: defaultdict(asyncio.Lock), repr=False
     )
     """By vCenter: held while the ledgers of all its Clusters are read and one of them is changed."""
+    turns: Turns = field(default_factory=Turns, repr=False)
+    """Of those who would make the same tag or category of a vCenter at the same time."""
+    differences: list[drift.Difference] = field(default_factory=list)
+    """What others changed and a person wants only to be told of."""
     findings: dict[str, Condition] = field(default_factory=dict)
     remarks: dict[str, Condition] = field(default_factory=dict)
     """What is told and does not keep the Cluster from being Ready."""
@@ -71,6 +86,11 @@ class Work:
         if self.access is None:
             raise AssertionError("vCenter is needed before it was looked for")
         return self.access
+
+    @property
+    def only_tells(self) -> bool:
+        """Whether what others changed is told of and left as it is."""
+        return drift.only_told(self.cluster)
 
     def found(self, type_: str, reason: str, message: str = "") -> None:
         """A concern is as it should be."""
@@ -108,6 +128,9 @@ class Work:
         A ``complete`` look has seen all concerns: what it did not find again is over.
         """
         told = [*unsupported.told_of_cluster(self.obj["spec"]), *_told_of_annotations(self.obj)]
+        drifted = drift.condition(self.differences)
+        if drifted is not None:
+            self.remarks[drift.DRIFTED] = drifted
         wanted = {c.type: c for c in (*summary, *self.findings.values(), *self.remarks.values(), *told)}
         before = [] if complete else self._kept()
         kept = [c for c in before if c.type not in wanted and c.type not in SUMMARY | _TOLD | self.over]

@@ -48,6 +48,8 @@ class Work:
     prepared: Prepared | None = field(default=None, repr=False)
     concerns: Sequence[Condition] = ()
     """What else the status tells, whatever becomes of the VM."""
+    look_after: float | None = None
+    """Seconds until something beside the VM itself is worth a look."""
 
     @property
     def machine(self) -> Machine:
@@ -144,8 +146,26 @@ class Actions:
         await self.save(work, status.model_copy(update={"vm": seen, "static_addresses": held}))
 
     async def attach_tags(self, work: Work, details: VmDetails) -> None:
-        await work.access.vcenter.tags.attach(_prepared(work).tag_ids, details.moref, op_id=work.op_id)
-        await self.save(work, machine_status.with_tags_attached(work.machine.status))
+        """Written down before they are attached: only what status speaks of is ever taken off again."""
+        prepared, status = _prepared(work), work.machine.status
+        if prepared.tags:
+            await self.save(work, machine_status.with_tags(status, prepared.tags, attached=False))
+        await work.access.vcenter.tags.attach(prepared.tag_ids, details.moref, op_id=work.op_id)
+        done = machine_status.with_tags(work.machine.status, prepared.tags, attached=True)
+        await self.save(work, done)
+
+    async def retag(self, work: Work, moref: MoRef, change: steps.Retag) -> None:
+        """Nothing is forgotten before it is off the VM, and nothing is attached before it is written down."""
+        tags, before = work.access.vcenter.tags, work.machine.status
+        either = {t.id: t for t in (*before.tags, *change.records)}
+        if change.attach or change.detach:
+            await self.save(work, machine_status.with_tags(before, either.values(), attached=False))
+        # First off, then on: a category may allow one tag on an object.
+        if change.detach:
+            await tags.detach(change.detach, moref, op_id=work.op_id)
+        if change.attach:
+            await tags.attach(change.attach, moref, op_id=work.op_id)
+        await self.save(work, machine_status.with_tags(work.machine.status, change.records, attached=True))
 
     async def deliver_iso(self, work: Work, details: VmDetails) -> None:
         """The path is in status before the file is in vCenter, so that it is deleted whatever happens."""

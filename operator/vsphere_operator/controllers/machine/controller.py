@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.names import ID_ANNOTATION
 from vsphere_operator.api.operations import Operation
-from vsphere_operator.controllers import clusters, indexes
+from vsphere_operator.controllers import clusters, drift, indexes
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access, VCenterPool
+from vsphere_operator.controllers.drift import Difference, Drift, DriftMetrics
 from vsphere_operator.controllers.faults import may_have_happened, was_asked
 from vsphere_operator.controllers.lifecycle import (
     has_finalizer,
@@ -37,6 +39,7 @@ from vsphere_operator.controllers.machine.static_addresses import StaticAddresse
 from vsphere_operator.controllers.machine.storage_drs import StorageDrsGuard
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.machine.turns import Turns
+from vsphere_operator.controllers.machine.vm_tags import TagKeeper
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.setbacks import Setbacks, inputs_of
 from vsphere_operator.controllers.twins import problem_of_twin
@@ -71,16 +74,23 @@ class MachineController:
         installation: str,
         admissions: Admissions,
         losses: Losses,
+        drift_metrics: DriftMetrics | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._objects = objects
         self._vcenters = vcenters
         self._installation = installation
         self._actions = Actions(objects)
+        self._drift = Drift(events, drift_metrics)
+        self._tags = TagKeeper(clock)
         self._preparation = Preparation(objects=objects, templates=Templates(clock))
         self._setbacks = Setbacks(clock)
         self._endings = Endings(
-            objects=objects, events=events, actions=self._actions, setbacks=self._setbacks
+            objects=objects,
+            events=events,
+            actions=self._actions,
+            setbacks=self._setbacks,
+            drift=self._drift,
         )
         self._losses = losses
         self._turns = Turns(admissions, objects)
@@ -100,6 +110,7 @@ class MachineController:
         if obj is None:
             self._setbacks.clear(key)
             self._succeeded.pop(key, None)
+            self._tags.forget(key)
             return Result()
         if is_deleting(obj) and not has_finalizer(obj):
             return Result()  # nothing was ever made for it; others hold it
@@ -154,11 +165,12 @@ class MachineController:
             return await self._endings.end(key, work, steps.Block(twin), inputs)
         looks = gather.Looks()
         for _ in range(_MOST_STEPS):
-            seen = self._observe(key, work, looks, inputs)
+            seen = self._observe(key, work, cluster, looks, inputs)
             step = plan_delete.plan(seen) if is_deleting(work.obj) else self._plan_life(seen, cluster)
             if isinstance(step, steps.Settle):
                 self._succeeded.pop(key, None)
             if isinstance(step, steps.Wait | steps.Block | steps.Fail | steps.Settle):
+                _tell_of_power(work, step)
                 return await self._endings.end(key, work, step, inputs)
             if isinstance(step, steps.Release):
                 return await self._endings.gone(work, step)
@@ -172,12 +184,14 @@ class MachineController:
             f"{key} did not settle in {_MOST_STEPS} steps; the last one was {type(step).__name__}"
         )
 
-    def _observe(self, key: Key, work: Work, looks: gather.Looks, inputs: str) -> Observed:
+    def _observe(self, key: Key, work: Work, cluster: Cluster, looks: gather.Looks, inputs: str) -> Observed:
         seen = gather.with_setback(gather.observe(work, looks), self._setbacks.current(key, inputs=inputs))
         work.vm = seen.vm
         self._turns.carry_on(key, seen.machine, work.access)
         placing.promise_again(work)
-        return self._storage_drs.look(work, self._with_ownership(work, seen))
+        seen = self._storage_drs.look(work, self._with_ownership(work, seen))
+        seen = replace(seen, only_told=drift.only_told(cluster))
+        return self._tags.look(work, cluster, seen, looks.tags)
 
     async def _look(self, work: Work, cluster: Cluster, looks: gather.Looks, step: steps.Step) -> bool:
         """Steps that change nothing; False for all others."""
@@ -191,6 +205,8 @@ class MachineController:
                 looks.details = await vcenter.vms.read(moref, op_id=work.op_id)
             case steps.ProveAbsence(moref=moref):
                 looks.absence = await self._prove_absence(work, moref)
+            case steps.NameTags():
+                looks.tags = await self._preparation.tags(work.access, work.machine, cluster)
             case steps.LookIntoFolder(moref=moref):
                 looks.folder_content = await vcenter.folders.child_entities_fresh(moref, op_id=work.op_id)
             case _:
@@ -221,6 +237,9 @@ class MachineController:
         except VSphereError as error:
             if isinstance(step, steps.SwitchStorageDrsOff):
                 self._storage_drs.refuse(work, step.pod.moref, step.details.moref, error.fault)
+                return None
+            if isinstance(step, steps.Retag):
+                self._tags.refuse(work, error.fault)
                 return None
             return self._set_back(key, work, step, error, inputs)
 
@@ -317,12 +336,21 @@ class MachineController:
                 )
             case steps.AttachTags(details=details):
                 await act.attach_tags(work, details)
+            case steps.Retag() if work.vm is not None:
+                await act.retag(work, work.vm.moref, step)
+                if step.lost:
+                    names = ", ".join(f'"{name}"' for name in step.lost)
+                    words = f"Somebody took the tags {names} off the VM; they are on it again."
+                    self._drift.repaired(work.obj, Difference(drift.VM_TAGS, words))
             case steps.DeliverIso(details=details):
                 await act.deliver_iso(work, details)
             case steps.SwitchStorageDrsOff(details=details, pod=pod):
                 await act.switch_storage_drs_off(work, details, pod)
             case steps.PowerOn(details=details):
                 await act.power_on(work, details)
+                if work.machine.spec.provider_id is not None:
+                    words = "The VM ran and was powered off by somebody; it is powered on again."
+                    self._drift.repaired(work.obj, Difference(drift.POWER_STATE, words))
             case steps.PowerOff(details=details):
                 await act.power_off(work, details)
             case steps.DetachDisks(details=details, keys=keys):
@@ -352,9 +380,15 @@ def _forget_old_looks(work: Work, looks: gather.Looks, step: steps.Step) -> None
     """Whatever was read before a change of vCenter is history after it."""
     if isinstance(step, steps.RecordVm | steps.RecordDetails | steps.SetProviderId):
         return
-    looks.details = looks.absence = None
+    looks.details = looks.absence = looks.tags = None
     if isinstance(step, steps.Clone | steps.OperationDone | steps.TakeAddresses):
         looks.prepared = work.prepared = None  # the new VM's MACs belong into what it boots with
+
+
+def _tell_of_power(work: Work, end: machine_status.End) -> None:
+    if isinstance(end, steps.Block) and end.problem.reason == plan_create.POWERED_OFF:
+        told = drift.condition([Difference(drift.POWER_STATE, "somebody powered the VM off")])
+        work.concerns = (*work.concerns, *([told] if told else []))
 
 
 def _runs(work: Work) -> bool:

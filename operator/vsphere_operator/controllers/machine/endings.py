@@ -7,6 +7,7 @@ from vsphere_operator.api.machine import Machine
 from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers import status as status_writing
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.drift import Drift
 from vsphere_operator.controllers.lifecycle import is_deleting, release
 from vsphere_operator.controllers.machine import gather, steps
 from vsphere_operator.controllers.machine import status as machine_status
@@ -21,11 +22,14 @@ from vsphere_operator.runtime.keys import Key
 class Endings:
     """Writes down how each look ended."""
 
-    def __init__(self, *, objects: Objects, events: Events, actions: Actions, setbacks: Setbacks) -> None:
+    def __init__(
+        self, *, objects: Objects, events: Events, actions: Actions, setbacks: Setbacks, drift: Drift
+    ) -> None:
         self._objects = objects
         self._events = events
         self._actions = actions
         self._setbacks = setbacks
+        self._drift = drift
 
     async def end(self, key: Key, work: Work, end: machine_status.End, inputs: str) -> Result:
         """There is nothing to do now but wait, whatever for."""
@@ -37,8 +41,10 @@ class Endings:
             self._setbacks.clear(key)
         await self._actions.save(work, state, end=end)
         status_writing.announce(self._events, before, work.obj)
+        self._drift.announce(before, work.obj)
         remaining = self._setbacks.current(key, inputs=inputs)
-        after = _pause(end, remaining[1] if remaining else None)
+        pauses = [_pause(end, remaining[1] if remaining else None), work.look_after]
+        after = min((p for p in pauses if p is not None), default=None)
         return Result(requeue_after=look_again(after, work.access.offer.vsphere.resync_interval))
 
     async def without_vcenter(self, obj: Object, problem: Problem | None) -> Result:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from vsphere_operator.api.cluster import Cluster
-from vsphere_operator.api.machine import Machine, MachineStatus
+from vsphere_operator.api.machine import Machine, MachineStatus, MachineTag
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.intents import expected, inventory_at
@@ -30,6 +30,7 @@ class Looks:
     details: Answer[VmDetails] | None = None
     absence: Answer[MoRef] | None = None
     folder_content: Answer[list[MoRef]] | None = None
+    tags: Sequence[MachineTag] | Problem | None = None
 
 
 def observe(work: Work, looks: Looks) -> Observed:

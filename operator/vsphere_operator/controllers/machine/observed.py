@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vsphere_operator.api.machine import Machine
+from vsphere_operator.api.machine import Machine, MachineTag
 from vsphere_operator.api.vspheresettings import EffectiveSettings
 from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.steps import NameTags, Retag
 from vsphere_operator.vsphere.answers import Answer
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.inventory.entities import (
@@ -28,7 +29,10 @@ from vsphere_operator.vsphere.vm_details import VmDetails
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that a clone and a first boot need, looked up and checked."""
+    """All that a clone and a first boot need, looked up and checked.
+
+    ``tags`` are the Machine's own; ``tag_ids`` are all that the VM shall carry.
+    """
 
     template: VmDetails
     folder: MoRef
@@ -38,6 +42,7 @@ class Prepared:
     storage: Datastore | StoragePod
     networks: tuple[NetworkRef, ...] | None
     delivery: Delivery
+    tags: tuple[MachineTag, ...]
     tag_ids: tuple[str, ...]
     effective: EffectiveSettings
     storage_policy: str | None = None
@@ -61,6 +66,7 @@ class Observed:
     last answered. ``folder`` is the Cluster's, if it has one; ``folder_unseen`` what a fresh look into it shows and the
     inventory does not. ``absence`` is the proof that the VM is gone, or where it is. ``moved_by`` is a datastore
     cluster whose Storage DRS may move the VM's disks by itself and has not refused lately to be kept from it.
+    ``tags`` is what has to be done about the tags of a VM that runs. ``only_told``: what others changed stays so.
     """
 
     machine: Machine
@@ -79,6 +85,8 @@ class Observed:
     details: Answer[VmDetails] | None = None
     ownership: Proof | NotOurs | None = None
     moved_by: StoragePod | None = None
+    tags: NameTags | Retag | None = None
+    only_told: bool = False
 
     @property
     def recorded(self) -> MoRef | None:

@@ -36,6 +36,7 @@ from vsphere_operator.vsphere.vm_details import VmDetails
 
 VM_CLONED = "VMCloned"
 TAGS_ATTACHED = "TagsAttached"
+POWERED_OFF = "PoweredOffByOthers"
 
 
 def plan(seen: Observed) -> Step:
@@ -132,6 +133,11 @@ def _first_boot(seen: Observed, details: VmDetails) -> Step:
         return Wait("HostDisconnected", "The VM's host does not answer vCenter.", after=10.0)
     if details.power_state == "poweredOn":
         return Wait("PoweringOn", "The VM has been powered on.", after=2.0)
+    if seen.only_told and seen.machine.spec.provider_id is not None:
+        words = (
+            "the VM ran and was powered off by somebody, and driftPolicy is Report; power it on in vCenter"
+        )
+        return Block(Problem("VMReady", POWERED_OFF, words))
     vm = seen.machine.status.vm
     if vm is None or vm.path is None:
         return RecordDetails(details)
@@ -182,6 +188,8 @@ def _running(seen: Observed, vm: VmEntity) -> Step:
     kept_still = _keep_still(seen, vm)
     if kept_still is not None:
         return kept_still
+    if seen.tags is not None:
+        return seen.tags
     if not routable(vm.addresses):
         return Wait(
             "WaitingForAddress", "The guest has not reported an address: VMware Tools must run in it."

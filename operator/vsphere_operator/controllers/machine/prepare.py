@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vsphere_operator.api.cluster import Cluster
-from vsphere_operator.api.machine import Machine
+from vsphere_operator.api.machine import Machine, MachineTag
 from vsphere_operator.api.names import BOOTSTRAP_KEY, ID_ANNOTATION
 from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.bootstrap.errors import BootstrapError
 from vsphere_operator.bootstrap.operating_systems import Family, family_of
 from vsphere_operator.bootstrap.rendering import render
 from vsphere_operator.controllers import lookups, settings, unsupported
+from vsphere_operator.controllers.cluster import vm_tags
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import problem_of
@@ -75,7 +76,7 @@ class Preparation:
         delivery = await self._bootstrap(machine, template, macs)
         if isinstance(delivery, Problem):
             return delivery
-        tags = await self._tags(access, machine, effective.get("tags"))
+        tags = await self.tags(access, machine, cluster)
         if isinstance(tags, Problem):
             return tags
         folder = cluster.status.folder
@@ -90,7 +91,10 @@ class Preparation:
             storage=place.storage,
             networks=place.networks,
             delivery=delivery,
-            tag_ids=tags,
+            tags=tuple(tags),
+            tag_ids=tuple(
+                dict.fromkeys([*(t.id for t in tags), *vm_tags.for_new_vms(access.offer, cluster)])
+            ),
             storage_policy=policy.id if policy else None,
             effective=settings.describe(
                 access.offer,
@@ -146,23 +150,23 @@ class Preparation:
             return Problem(BOOTSTRAP, "BootstrapSecretIncomplete", words)
         return await _rendered(machine, template, data, macs, f"Secret {namespace}/{name}")
 
-    async def _tags(
-        self, access: Access, machine: Machine, setting: Setting | None
-    ) -> tuple[str, ...] | Problem:
+    async def tags(self, access: Access, machine: Machine, cluster: Cluster) -> list[MachineTag] | Problem:
+        """The tags that the Machine itself asks for; all of them must exist."""
+        setting = settings.for_machine(access.offer, cluster, machine.spec).get("tags")
         if setting is None:
-            return ()
+            return []
         op_id = _op_id(machine)
-        tags = settings.tags_of(access.offer, setting.value)
-        refused = await refused_tags(access, tags, setting.source, field=setting.field, op_id=op_id)
+        named = settings.tags_of(access.offer, setting.value)
+        refused = await refused_tags(access, named, setting.source, field=setting.field, op_id=op_id)
         if refused:
             return refused
-        ids = []
-        for wanted in tags:
+        tags = []
+        for wanted in named:
             found = await _tag_id(access, wanted.name, wanted.category, op_id)
             if isinstance(found, Problem):
                 return found
-            ids.append(found)
-        return tuple(ids)
+            tags.append(MachineTag(name=wanted.name, category=wanted.category or "", id=found))
+        return tags
 
 
 def _op_id(machine: Machine) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from vsphere_operator.api.conditions import Condition as Written
 from vsphere_operator.api.conditions import ConditionStatus
-from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus
+from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus, MachineTag
 from vsphere_operator.controllers import conditions, status, unsupported
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.machine.addresses import not_reported, typed
@@ -39,10 +39,10 @@ def compose(
     spec: Mapping[str, Any] = obj["spec"]
     wanted = [
         *(_still_ready(new, vm, end, deleting=deleting) or _summary(new, end, deleting=deleting)),
+        *concerns,
         *_milestones(new, vm),
         *([Condition(ADDRESSES_READY, "True", "Assigned")] if new.static_addresses else []),
         *([end.problem.as_condition()] if isinstance(end, Block) and _adds(end.problem) else []),
-        *concerns,
         *unsupported.told_of_machine(spec),
     ]
     fields = {k: v for k, v in new.to_json().items() if v not in ([], {}) and k not in _COMPOSED}
@@ -81,8 +81,8 @@ def observed(
     return before.model_copy(update={"vm": seen, "addresses": addresses})
 
 
-def with_tags_attached(before: MachineStatus) -> MachineStatus:
-    """Remember that the tags are on the VM; the conditions carry it."""
+def with_tags(before: MachineStatus, tags: Iterable[MachineTag], *, attached: bool) -> MachineStatus:
+    """Remember which tags are, or are about to be, on the VM; the conditions carry which of the two."""
     done = Written(
         type=TAGS_ATTACHED,
         status=ConditionStatus.TRUE,
@@ -91,7 +91,7 @@ def with_tags_attached(before: MachineStatus) -> MachineStatus:
         last_transition_time=status.now().replace(microsecond=0),
     )
     kept = [c for c in before.conditions if c.type != TAGS_ATTACHED]
-    return before.model_copy(update={"conditions": [*kept, done]})
+    return before.model_copy(update={"tags": list(tags), "conditions": [*kept, done] if attached else kept})
 
 
 def _still_ready(

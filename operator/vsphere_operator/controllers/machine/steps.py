@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vsphere_operator.api.machine import MachineTag
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.faults import Fault
@@ -122,6 +123,21 @@ class AttachTags:
 
 
 @dataclass(frozen=True, slots=True)
+class NameTags:
+    """Look up the tags that the Machine asks for and status does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retag:
+    """Set right which tags a running VM carries. ``records`` is what status says then; ``lost`` was taken off."""
+
+    records: tuple[MachineTag, ...]
+    attach: tuple[str, ...]
+    detach: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverIso:
     """Upload the bootstrap ISO into the VM's directory and put it into its CD-ROM drive."""
 
@@ -211,6 +227,8 @@ Step = (
     | RecordVm
     | RecordDetails
     | AttachTags
+    | NameTags
+    | Retag
     | DeliverIso
     | SwitchStorageDrsOff
     | PowerOn

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
@@ -40,12 +40,15 @@ class Later(Protocol):
     def __call__(self, delay: float, callback: Callable[[], object], /) -> Timer: ...
 
 
+_NOT_READ = float("-inf")
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What the last good look saw, and why the last one was none."""
 
     ids: frozenset[str] | None = None
-    at: float = float("-inf")
+    at: float = _NOT_READ
     failure: Unknown | None = None
 
 
@@ -79,9 +82,16 @@ class TagPoll:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def watch(self, moref: MoRef) -> None:
-        """Look at an object's tags from now on; as often as `unwatch` follows."""
+    def watch(self, moref: MoRef, believed: Collection[str] | None = None) -> None:
+        """Look at an object's tags from now on; as often as `unwatch` follows.
+
+        `believed`: the ids that a record says are on it. Nothing is asked then until the next round, which tells
+        when that shows others.
+        """
         self._watched[moref] += 1
+        seen = self._seen.get(moref, _Seen())
+        if believed is not None and seen.at == _NOT_READ:
+            self._seen[moref] = _Seen(frozenset(believed) | (seen.ids or frozenset()))
         if self._timer is None and not self._closed:
             self._timer = self._later(INTERVAL + self._jitter(), self._due)
 

@@ -251,6 +251,36 @@ class Tags:
         if tag_ids:
             await self._change("detach_multiple_tags_from_object", tag_ids, moref, op_id)
 
+    async def attach_to_many(self, tag_id: str, objects: Sequence[MoRef], *, op_id: str) -> None:
+        """Attach a tag to objects, 2,000 a call. Raises `TagBatchError` when some did not take it."""
+        await self._change_many("attach_tag_to_multiple_objects", tag_id, objects, op_id)
+
+    async def detach_from_many(self, tag_id: str, objects: Sequence[MoRef], *, op_id: str) -> None:
+        """Detach a tag from objects, 2,000 a call. Raises `TagBatchError` when it stayed on some."""
+        await self._change_many("detach_tag_from_multiple_objects", tag_id, objects, op_id)
+
+    async def _change_many(self, method: str, tag_id: str, objects: Sequence[MoRef], op_id: str) -> None:
+        attaching = method.startswith("attach")
+        try:
+            results = await self._wire.change_many(method, tag_id, objects, op_id)
+        except VSphereError as error:
+            if error.fault.kind == "vapi.NotFound":
+                self.distrust()
+            raise
+        refused = next((r for r in results if not r.success), None)
+        failed: list[MoRef] = []
+        if refused is not None:
+            self.distrust()
+            on = await self.attached(objects, op_id=op_id)
+            failed = [moref for moref in objects if (tag_id in on[moref]) is not attaching]
+        for moref in objects:
+            done = [tag_id] if moref not in failed else []
+            self._poll.changed(moref, add=done if attaching else (), remove=() if attaching else done)
+        if refused is not None:
+            words = "attached to" if attaching else "taken off"
+            shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+            raise TagBatchError(self._batch_fault(refused, [tag_id], f"{words} {shown}"), (tag_id,))
+
     async def _change(self, method: str, tag_ids: Sequence[str], moref: MoRef, op_id: str) -> None:
         attaching = method.startswith("attach")
         try:
@@ -323,9 +353,12 @@ class Tags:
         found |= await self._wire.objects_with(tag_ids, op_id)
         return found
 
-    def watch(self, moref: MoRef) -> None:
-        """Look at an object's tags once a minute and tell differences as `Change("tags", moref)`."""
-        self._poll.watch(moref)
+    def watch(self, moref: MoRef, believed: Collection[str] | None = None) -> None:
+        """Look at an object's tags once a minute and tell differences as `Change("tags", moref)`.
+
+        `believed`: what a record says is attached, so that nothing has to be asked at once.
+        """
+        self._poll.watch(moref, believed)
 
     def unwatch(self, moref: MoRef) -> None:
         """The end of one `watch`."""

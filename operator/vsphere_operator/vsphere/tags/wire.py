@@ -70,6 +70,17 @@ class Wire:
 
         return await self._sdk("TagAssociation", run, op_id, mutating=True)
 
+    async def change_many(self, method: str, tag_id: str, objects: Sequence[MoRef], op_id: str) -> list[Any]:
+        """Attach or detach one tag at many objects; the SDK's `BatchResult` of each call."""
+
+        def run(part: Sequence[MoRef], stub: Any) -> Any:
+            return getattr(stub, method)(tag_id, [_dynamic_id(moref) for moref in part])
+
+        return [
+            await self._sdk("TagAssociation", partial(run, part), op_id, mutating=True)
+            for part in _batches(objects)
+        ]
+
     async def tags_on(self, objects: Sequence[MoRef], op_id: str) -> dict[MoRef, list[str]]:
         found = {}
         for part in _batches(objects):

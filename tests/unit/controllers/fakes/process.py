@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,20 @@ class HotLoopError(AssertionError):
     """An object is looked at again and again because of what looking at it writes."""
 
 
+class CountedDrift:
+    """By kind and what."""
+
+    def __init__(self) -> None:
+        self.repairs: Counter[tuple[str, str]] = Counter()
+        self.reports: Counter[tuple[str, str]] = Counter()
+
+    def drift_repaired(self, kind: str, what: str) -> None:
+        self.repairs[kind, what] += 1
+
+    def drift_reported(self, kind: str, what: str) -> None:
+        self.reports[kind, what] += 1
+
+
 class Process:
     """One life of the operator. `run` works until nothing is left to do but wait for longer than `patience`."""
 
@@ -40,6 +55,7 @@ class Process:
     ) -> None:
         self.api, self.world, self.clock, self.outgoing = api, world, clock, outgoing
         self.events = FakeEvents()
+        self.drift = CountedDrift()
         self.objects = FakeObjects(api, outgoing)
         self.wanted: dict[Key, None] = {}
         self.timers: dict[Key, float] = {}
@@ -58,6 +74,7 @@ class Process:
             installation=INSTALLATION,
             events=self.events,
             user_clusters=user_clusters,
+            drift_metrics=self.drift,
             clock=clock.monotonic,
         )
         self._controllers = {c.kind: c for c in parts.controllers}

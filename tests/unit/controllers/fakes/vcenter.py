@@ -142,6 +142,8 @@ class World:
     """What VMs were made from."""
     unfit: set[tuple[str, MoRef]] = field(default_factory=set)
     """Policies' ids, and datastores that cannot serve them."""
+    out_of_sight: str = ""
+    """Why the user may not read all of vCenter."""
     takes_tag_ids: bool = True
     """Whether new tags and categories get the ids that the client wants."""
     files: set[str] = field(default_factory=set)
@@ -313,6 +315,7 @@ class FakeVCenter:
         self.vms, self.folders = FakeVms(self), FakeFolders(self)
         self.tags, self.files = FakeTags(self), FakeFiles(self)
         self.policies = FakePolicies(self)
+        self.rights = FakeRights(self)
         self.reservations = Reservations(world.clock.monotonic)
         self.storage_drs = FakeStorageDrs(self)
         self.placement = Placement(self.inventory, self.storage_drs, self.vms, lambda: self.reservations)
@@ -491,6 +494,7 @@ class FakeVms:
                 self._world.violations.append(f"{moref} was destroyed while it ran")
             self._world.on_destroy(self._world.vms[moref].details)
             self._drop(moref)
+            self._world.attached = {(t, o) for t, o in self._world.attached if o != moref}
 
         return await self._task("destroy vm", moref, done)
 
@@ -574,7 +578,7 @@ class FakeTags:
     def hint_category(self, category_id: str, name: str) -> None:
         pass
 
-    def watch(self, moref: MoRef) -> None:
+    def watch(self, moref: MoRef, believed: Iterable[str] | None = None) -> None:
         self.watched.append(moref)
 
     def unwatch(self, moref: MoRef) -> None:
@@ -681,6 +685,20 @@ class FakeTags:
             "detach tags", lambda: self._world.attached.difference_update((t, moref) for t in tag_ids)
         )
 
+    async def attach_to_many(self, tag_id: str, objects: Sequence[MoRef], *, op_id: str) -> None:
+        def effect() -> None:
+            if tag_id not in self._world.tags:
+                raise VSphereError(fault(FaultClass.CONFLICT, "NotFound", kind="vapi.NotFound"))
+            self._world.attached.update((tag_id, moref) for moref in objects)
+
+        await self._vcenter.call("attach to many", effect)
+
+    async def detach_from_many(self, tag_id: str, objects: Sequence[MoRef], *, op_id: str) -> None:
+        await self._vcenter.call(
+            "detach from many",
+            lambda: self._world.attached.difference_update((tag_id, moref) for moref in objects),
+        )
+
     async def attached(self, objects: Sequence[MoRef], *, op_id: str) -> dict[MoRef, list[str]]:
         def effect() -> dict[MoRef, list[str]]:
             return {o: sorted(t for t, on in self._world.attached if on == o) for o in objects}
@@ -710,6 +728,20 @@ class FakePolicies:
         self, policy: Policy, datastores: Iterable[MoRef], *, op_id: str
     ) -> Mapping[MoRef, str] | Unknown:
         return {m: "it says no" for m in datastores if (policy.id, m) in self._world.unfit}
+
+
+class FakeRights:
+    """The user may read everything, unless `World.out_of_sight` says why not."""
+
+    def __init__(self, vcenter: FakeVCenter) -> None:
+        self._vcenter, self._world = vcenter, vcenter.world
+
+    async def unreadable(self, *, op_id: str) -> Unknown | None:
+        try:
+            await self._vcenter.call("read rights", lambda: None, mutating=False)
+        except VSphereError as error:
+            return Unknown(error.fault.message, error.fault)
+        return Unknown(self._world.out_of_sight) if self._world.out_of_sight else None
 
 
 class FakeStorageDrs:
