@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -99,5 +100,7 @@ class Deliveries:
         state.outcome, state.tried, state.task = Outcome(problem), wanted, None
         state.failures = 0 if problem is None else state.failures + 1
         pause = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(state.failures - 1, 16))
-        state.due = self._clock() + (interval if problem is None else pause)
+        # Spread, so that the user clusters of a start are not all asked at the same moment for ever.
+        wait = (interval if problem is None else pause) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+        state.due = self._clock() + wait
         self._wake(key)
