@@ -65,6 +65,11 @@ def seed(
     return _object("Seed", name, None, {"datacenters": {name: {"vsphere": merged(vsphere, changes or {})}}})
 
 
+def preset(name: str, spec: Mapping[str, Any]) -> Object:
+    """A Preset; it is cluster-scoped, so its name must be the tenant's own."""
+    return _object("Preset", name, None, spec)
+
+
 def cluster(
     name: str, namespace: str, *, datacenter: str, changes: Mapping[str, Any] | None = None
 ) -> Object:

@@ -18,7 +18,10 @@ from vmware.vapi.vsphere.client import create_vsphere_client
 
 from testbed import VCenter
 
-vim: Any = pyVmomi.vim
+_module: Any = pyVmomi
+vim: Any = _module.vim
+pbm: Any = _module.pbm
+_request_context: Any = _module.VmomiSupport.GetRequestContext
 _connect: Any = pyVim.connect
 _task: Any = pyVim.task
 
@@ -60,6 +63,31 @@ class Administrator:
 
     def close(self) -> None:
         _connect.Disconnect(self._instance)
+
+    @contextlib.contextmanager
+    def policy_service(self) -> Iterator[Any]:
+        """The content of the storage policy service, as pyVmomi's samples reach it: the header is the thread's."""
+        host, port = self.double.address
+        trust = ssl.create_default_context(cafile=str(self.double.ca_file))
+        stub = _module.SoapStubAdapter(
+            host=host, port=port, path="/pbm/sdk", version="pbm.version.version2", sslContext=trust
+        )
+        session = self._instance._stub.cookie.partition(";")[0].partition("=")[2].strip('"')
+        _request_context()["vcSessionCookie"] = session
+        try:
+            yield pbm.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+        finally:
+            _request_context().pop("vcSessionCookie", None)
+
+    def policies_of(self, vm: Vm) -> set[str]:
+        """The names of the policies of a VM's home and of its disks; "" for those that have none."""
+        keys = [("virtualMachine", vm._moId), *(("virtualDiskId", f"{vm._moId}:{d.key}") for d in disks(vm))]
+        references = [pbm.ServerObjectRef(objectType=kind, key=key) for kind, key in keys]
+        with self.policy_service() as service:
+            found = service.profileManager.QueryAssociatedProfiles(entities=references)
+            ids = [p for one in found for p in one.profileId]
+            named = service.profileManager.RetrieveContent(profileIds=ids) if ids else []
+        return {p.name for p in named} | {"" for one in found if not one.profileId}
 
     def find(self, path: str) -> Any:
         """The inventory object at a full path, None when there is none."""
