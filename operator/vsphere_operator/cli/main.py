@@ -17,7 +17,7 @@ LEVELS = ("debug", "info", "warning", "error")
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that the arguments name, and exit with its code."""
     options = _parser().parse_args(arguments)
-    command = {"run": _run, "crds": _crds, "version": _version}[options.command]
+    command = {"run": _run, "crds": _crds, "plan": _plan, "version": _version}[options.command]
     sys.exit(command(options))
 
 
@@ -49,6 +49,22 @@ def _crds(options: argparse.Namespace) -> int:
     return crds.run(options.output, options.check)
 
 
+def _plan(options: argparse.Namespace) -> int:
+    from vsphere_operator.cli import plan
+
+    return plan.run(
+        plan.Options(
+            name=options.name,
+            namespace=options.namespace,
+            delete=options.delete,
+            output=options.output,
+            kubeconfig=options.kubeconfig,
+            operator_namespace=options.operator_namespace,
+            timeout=options.timeout,
+        )
+    )
+
+
 def _version(_: argparse.Namespace) -> int:
     print(f"vsphere-operator {__version__}")
     return 0
@@ -66,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, metavar="DIR", help="write them into this directory, not to stdout"
     )
     crds.add_argument("--check", action="store_true", help="write nothing; exit 1 if DIR is not current")
+    _add_plan(
+        commands.add_parser("plan", help="print what would be done, and change nothing", allow_abbrev=False)
+    )
     commands.add_parser("version", help="print the version")
     return parser
 
@@ -101,6 +120,36 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="work only while holding the lease",
     )
     add("--lease-name", default="vsphere-operator", help="(default: %(default)s)")
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Prints what the operator would do now, from what Kubernetes and vCenter say. Changes nothing."
+    )
+    parser.epilog = (
+        "Exit codes: 0 nothing stands in the way; 1 there is no plan (no such object, no answer); "
+        "2 wrong usage; 3 something would stop it."
+    )
+    add = parser.add_argument
+    add("kind", choices=("cluster",), help="the kind of object")
+    add("name", metavar="NAME", help="its name")
+    add("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
+    add("--delete", action="store_true", help="what its deletion would do")
+    add("-o", "--output", choices=("text", "json"), default="text", help="(default: %(default)s)")
+    add("--kubeconfig", type=Path, metavar="FILE", help="(default: as kubectl finds it)")
+    add(
+        "--operator-namespace",
+        default=_own_namespace(),
+        metavar="NAMESPACE",
+        help="where the operator runs (default: %(default)s)",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for vCenter (default: %(default)s)",
+    )
 
 
 def _own_namespace() -> str:

@@ -16,6 +16,22 @@ class InstallationError(Exception):
     """The id cannot be read or made; the text is one line for the person who installs."""
 
 
+class NotInstalledError(InstallationError):
+    """No operator has made its id in this namespace yet."""
+
+
+async def known_installation(api: KubeApi, namespace: str) -> str:
+    """The id of an installation that has run before; makes nothing.
+
+    Raises as `installation_id` does, and NotInstalledError.
+    """
+    try:
+        return _read(await api.get("ConfigMap", namespace, CONFIG_MAP))
+    except NotFound:
+        words = f"there is no ConfigMap {namespace}/{CONFIG_MAP}: no operator has run in this namespace yet"
+        raise NotInstalledError(words) from None
+
+
 async def installation_id(api: KubeApi, namespace: str) -> str:
     """The id (a UUID) of this installation, made at the first call ever.
 
@@ -23,8 +39,8 @@ async def installation_id(api: KubeApi, namespace: str) -> str:
     when the API cannot be asked.
     """
     try:
-        return _read(await api.get("ConfigMap", namespace, CONFIG_MAP))
-    except NotFound:
+        return await known_installation(api, namespace)
+    except NotInstalledError:
         pass
     try:
         return _read(await api.create(_config_map(namespace, str(uuid.uuid4()))))

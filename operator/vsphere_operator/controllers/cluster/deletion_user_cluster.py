@@ -38,10 +38,29 @@ async def volumes(ending: Ending) -> Problem | None:
     return await _end(ending, DeletionStep.VOLUMES, policy, "volumes", _look_at_volumes)
 
 
+async def load_balancers_of(cluster: UserCluster) -> list[Object]:
+    """The Services that have to go."""
+    services = await cluster.select(KINDS["Service"])
+    return [s for s in services if (s.get("spec") or {}).get("type") == "LoadBalancer"]
+
+
+async def volumes_of(cluster: UserCluster) -> volumes_end.Plan:
+    """What has to go for the volumes to go, from one look at claims, volumes and the Pods that may use them."""
+    all_volumes = await cluster.select(KINDS["PersistentVolume"])
+    claims = volumes_end.claims_of(all_volumes, await cluster.select(KINDS["PersistentVolumeClaim"]))
+    namespaces = sorted({c["metadata"]["namespace"] for c in claims})
+    pods = [
+        pod
+        for namespace in namespaces
+        for pod in await cluster.select(KINDS["Pod"], namespace=namespace, fields="spec.nodeName!=")
+    ]
+    return volumes_end.plan(all_volumes, claims, pods)
+
+
 async def let_new_ones_be_made(ending: Ending) -> None:
     """The last act, when no worker is left: as far as the user cluster is still there, and told where it is not."""
     work, before = ending.work, ending.work.status.deletion
-    steps = [s for s in _NOUNS if before is not None and s in before.done]
+    steps = [s for s in NOUNS if before is not None and s in before.done]
     if not steps or ending.user_clusters is None:
         return
     found = await user_clusters.connect(work.objects, ending.user_clusters, work.cluster)
@@ -68,7 +87,7 @@ async def _end(
     if ending.lets_go(word):
         await _done(ending, step)
         ending.work.over.add(user_clusters.USER_CLUSTER_REACHABLE)
-        words = "Let go on a person's word: what the user cluster has of " + _NOUNS[step] + "."
+        words = "Let go on a person's word: what the user cluster has of " + NOUNS[step] + "."
         ending.events.warning(ending.work.obj, "LeftBehind", words)
         return None
     if ending.user_clusters is None:
@@ -99,8 +118,7 @@ async def _done(ending: Ending, step: DeletionStep) -> None:
 
 
 async def _look_at_load_balancers(ending: Ending, cluster: UserCluster) -> Problem | None:
-    services = await cluster.select(KINDS["Service"])
-    left = [s for s in services if (s.get("spec") or {}).get("type") == "LoadBalancer"]
+    left = await load_balancers_of(cluster)
     await _delete(cluster, [s for s in left if not is_deleting(s)])
     if not left:
         return None
@@ -110,15 +128,7 @@ async def _look_at_load_balancers(ending: Ending, cluster: UserCluster) -> Probl
 
 
 async def _look_at_volumes(ending: Ending, cluster: UserCluster) -> Problem | None:
-    all_volumes = await cluster.select(KINDS["PersistentVolume"])
-    claims = volumes_end.claims_of(all_volumes, await cluster.select(KINDS["PersistentVolumeClaim"]))
-    namespaces = sorted({c["metadata"]["namespace"] for c in claims})
-    pods = [
-        pod
-        for namespace in namespaces
-        for pod in await cluster.select(KINDS["Pod"], namespace=namespace, fields="spec.nodeName!=")
-    ]
-    plan = volumes_end.plan(all_volumes, claims, pods)
+    plan = await volumes_of(cluster)
     for group in plan.delete:
         await _delete(cluster, group)
     if plan.waits_for:
@@ -153,4 +163,4 @@ def _service(service: Object) -> str:
     return f"Service {meta['namespace']}/{meta['name']}" + (f" (finalizer {held})" if held else "")
 
 
-_NOUNS = {DeletionStep.LOAD_BALANCERS: "load balancers", DeletionStep.VOLUMES: "volumes"}
+NOUNS = {DeletionStep.LOAD_BALANCERS: "load balancers", DeletionStep.VOLUMES: "volumes"}
