@@ -32,6 +32,9 @@ class ReadOnly:
     async def read(self, kind: str, namespace: str, name: str) -> Object | None:
         return await self._objects.read(kind, namespace, name)
 
+    async def refresh(self, kind: str, namespace: str) -> None:
+        await self._objects.refresh(kind, namespace)
+
     async def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         return await self._objects.secret(namespace, name)
 

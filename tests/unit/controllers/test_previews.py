@@ -21,7 +21,7 @@ from vsphere_operator.controllers.losses import Losses
 from vsphere_operator.controllers.planned import Action, Planned, stopping
 
 TAGGED: dict[str, Any] = {"tags": [{"name": "env"}, {"name": "shop", "category": "owner"}]}
-READS = ("read", "prove", "list")
+READS = ("read", "prove", "list", "kube: read")
 
 
 async def _preview(site: Site, *, delete: bool) -> list[Planned]:

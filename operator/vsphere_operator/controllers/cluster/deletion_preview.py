@@ -11,6 +11,7 @@ from vsphere_operator.controllers.cluster import (
     deletion_folder,
     deletion_user_cluster,
     deletion_workers,
+    delivery_actions,
     folder,
     folder_end,
     tag_end,
@@ -55,6 +56,7 @@ async def steps(preview: Preview) -> list[Planned]:
         *await _workers(preview),
         *await _folder(preview),
         *await _tags(preview),
+        *_delivered(preview),
         *await _secrets(preview),
     ]
 
@@ -209,6 +211,16 @@ async def _tags(preview: Preview) -> list[Planned]:
     planned = [await tag_end.of_tag(work, tag, gone, step=step) for tag in tags]
     deleted = {t.id for t, p in zip(tags, planned, strict=True) if p.action is Action.DELETE}
     return [*planned, *[await tag_end.of_category(work, c, deleted, step=step) for c in categories]]
+
+
+def _delivered(preview: Preview) -> list[Planned]:
+    step, left = DeletionStep.USER_CLUSTER, preview.lets_go("userCluster")
+    names = [delivery_actions.name_of(place) for place in preview.work.status.delivered]
+    if left:
+        return [Planned(step, Action.LEAVE, name, _ON_WORD) for name in names]
+    return [
+        Planned(step, Action.DELETE, name, "written into the user cluster by this operator") for name in names
+    ]
 
 
 async def _secrets(preview: Preview) -> list[Planned]:
