@@ -127,6 +127,21 @@ async def test_a_valid_login_tells_both_sets_and_where_they_came_from(site: Site
     )
 
 
+@pytest.mark.parametrize("cluster", [{}, OWN_INFRA], ids=["of the preset", "of Cluster and preset"])
+async def test_a_cluster_that_goes_takes_the_next_user_when_a_secret_is_gone(
+    site: Site, cluster: Json
+) -> None:
+    await put(site, cluster, PRESET_INFRA)
+    for where in ((NAMESPACE, "own-infra"), (PRESETS, "preset-infra")):
+        site.api.delete("Secret", *where)
+    await site.run()
+    assert site.reason("Cluster", "shop") == "SecretNotFound"
+    site.delete("Cluster", "shop")
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+    assert "team-shop-shop" not in site.world.folders()
+
+
 async def test_a_change_of_a_presets_secret_is_seen_at_once(site: Site) -> None:
     await put(site, {}, PRESET_INFRA)
     site.api.put(samples.a_machine())

@@ -69,6 +69,14 @@ async def test_a_policy_that_does_not_exist_makes_no_vm_until_it_does(site: Site
     assert site.is_ready("Machine", "worker-1")
 
 
+async def test_a_cluster_without_machines_notices_that_its_policy_was_made(site: Site) -> None:
+    await site.with_cluster(storagePolicy="platinum")
+    assert site.reason("Cluster", "shop") == "StoragePolicyNotFound"
+    site.world.policies["platinum"] = "platinum-id"
+    await site.run(patience=120)
+    assert site.is_ready("Cluster", "shop")
+
+
 async def test_storage_that_cannot_serve_the_policy_is_told(site: Site) -> None:
     site.world.unfit.add(("gold-id", DATASTORE))
     await put(site, cluster="gold")

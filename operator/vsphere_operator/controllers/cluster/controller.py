@@ -216,7 +216,9 @@ class ClusterController:
         if login.credentials != access.login.credentials:
             fault = await self._vcenters.check_login(access.endpoint, login.credentials)
             if fault is not None:
-                work.hindered(explain(fault, access.offer, login))
+                refused = explain(fault, access.offer, login)
+                work.hindered(refused)
+                work.look_again_in(refused.retry_after)
                 return
         work.found(CREDENTIALS_VALID, "LoggedIn", f"{access.login.use}; {login.use}")
 
@@ -330,6 +332,7 @@ async def _check_placement(work: Work, access: Access) -> None:
         policy = await find_policy(placement, wanted["storagePolicy"], op_id=work.op_id)
         if isinstance(policy, Problem):
             work.hindered(policy)
+            work.look_again_in(policy.retry_after)
         else:
             work.found(STORAGE_POLICY_READY, "Found")
     volumes = settings.volume_datastore(access.offer, work.cluster)
