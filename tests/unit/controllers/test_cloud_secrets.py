@@ -9,6 +9,7 @@ import yaml
 
 from tests.unit.cloudconfig import gcfg
 from tests.unit.controllers.fakes import samples
+from tests.unit.controllers.fakes.interruptions import Clock, Phase
 from tests.unit.controllers.fakes.samples import NAMESPACE, PASSWORD
 from tests.unit.controllers.fakes.site import Site
 from tests.unit.controllers.fakes.vcenter import fault
@@ -218,3 +219,34 @@ async def test_the_password_is_in_no_object_and_no_event(
     assert PASSWORD not in str(site.events())
     assert PASSWORD not in caplog.text
     assert PASSWORD not in str(site.process.objects.store.list("Secret"))
+
+
+async def test_a_secret_that_the_store_does_not_show_yet_is_not_written_over(site: Site) -> None:
+    objects = site.process.objects
+    site.api.secret(NAMESPACE, "shop-cloud-config", precious="yes")
+    objects.store.forget(CLOUD)
+    await with_consumer(site)
+    assert site.reason("Cluster", "shop", "CloudConfigReady") == "SecretTaken"
+    assert content(site, CLOUD) == {"precious": "yes"}
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+async def test_both_are_complete_wherever_the_process_dies(clock: Clock, phase: Phase) -> None:
+    for at in range(1, 40):
+        site = Site(clock)
+        site.api.secret(NAMESPACE, "ccm", username="ccm@vsphere.local", password=AWKWARD)
+        site.api.secret(NAMESPACE, "kubeconfig", value="good")
+        cluster = samples.a_cluster(credentialsSecretRef={"name": "ccm"})
+        cluster["spec"]["kubeconfigSecretRef"] = {"name": "kubeconfig"}
+        site.api.put(cluster)
+        await site.run_and_die(at, phase)
+        where = f"{phase} call {at}: {site.outgoing.names}"
+        assert site.is_ready("Cluster", "shop"), where
+        assert vcenter_in(site)["password"] == AWKWARD, where
+        assert csi_in(site), where
+        assert site.user_cluster.has("Secret", "vsphere-config-secret", "vmware-system-csi"), where
+        site.delete("Cluster", "shop")
+        await site.run_and_die(at, phase)
+        assert not site.exists("Cluster", "shop"), where
+        left = {kind for kind, _, _ in site.user_cluster.objects}
+        assert left == {"Namespace"}, where

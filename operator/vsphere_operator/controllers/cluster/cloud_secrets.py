@@ -74,11 +74,8 @@ class CloudSecrets:
             return None
         manifest = _manifest(work, key, content, cluster, wanted)
         if obj is None:
-            # The store may lag behind: only the API server can say that there is none.
-            obj = await self._objects.read("Secret", key.namespace, key.name)
-        if obj is None:
-            obj = await self._objects.create({k: v for k, v in manifest.items() if k != "data"})
-        elif labels_of(obj).get(CLUSTER_ID_LABEL) != cluster:
+            obj = await self._made(manifest)
+        if labels_of(obj).get(CLUSTER_ID_LABEL) != cluster:
             return _foreign(key)
         after = await self._apply(manifest, obj)
         self._written[key] = _as_written(after, wanted, work)
@@ -86,6 +83,20 @@ class CloudSecrets:
             words = f"The Secret {key.name} was changed or deleted by somebody else, and is as it was again."
             self._events.normal(work.obj, "CloudConfigRepaired", words)
         return None
+
+    async def _made(self, manifest: dict[str, Any]) -> Object:
+        """The Secret without content, or the one of its name that is there: the store may lag behind.
+
+        Apply alone would write over what somebody made a moment ago.
+        """
+        meta = manifest["metadata"]
+        try:
+            return await self._objects.create({k: v for k, v in manifest.items() if k != "data"})
+        except AlreadyExists:
+            found = await self._objects.read("Secret", meta["namespace"], meta["name"])
+            if found is None:
+                raise
+            return found
 
     async def _apply(self, manifest: dict[str, Any], found: Object) -> Object:
         guard = {"uid": metadata(found)["uid"], "resourceVersion": _version(found)}

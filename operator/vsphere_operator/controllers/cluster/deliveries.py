@@ -67,6 +67,7 @@ class Deliveries:
             state.task = asyncio.get_running_loop().create_task(
                 self._try(key, state, wanted, act, interval), name=f"deliver for {key}"
             )
+            state.task.add_done_callback(_ended)
         return state.outcome if state.tried == wanted else None
 
     def next_look(self, key: Key) -> float | None:
@@ -91,8 +92,6 @@ class Deliveries:
             )
         except KubeError as error:
             problem = user_clusters.explain(error)
-        except asyncio.CancelledError:
-            raise
         except Exception:
             logger.exception("the delivery for %s failed", key)
             words = "a fault in the operator, see its log; tries again"
@@ -104,3 +103,9 @@ class Deliveries:
         wait = (interval if problem is None else pause) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
         state.due = self._clock() + wait
         self._wake(key)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Only the end of the process itself comes out of a try: nobody waits for it here."""
+    if not task.cancelled():
+        task.exception()
