@@ -13,6 +13,7 @@ from tests.unit.controllers.fakes.interruptions import Clock, Phase
 from tests.unit.controllers.fakes.samples import NAMESPACE, PASSWORD
 from tests.unit.controllers.fakes.site import Site
 from tests.unit.controllers.fakes.vcenter import fault
+from tests.unit.controllers.test_presets import a_preset
 from vsphere_operator.kube.errors import Forbidden, Unavailable
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.faults import FaultClass
@@ -47,6 +48,10 @@ def csi_in(site: Site) -> gcfg.Sections:
     return gcfg.parse(content(site, CSI)["csi-vsphere.conf"])
 
 
+def workspace_in(site: Site) -> dict[str, str]:
+    return gcfg.parse(content(site, CLOUD)["vsphere.conf"])["Workspace", None]
+
+
 async def test_both_secrets_are_written_and_belong_to_the_cluster(site: Site) -> None:
     await with_consumer(site)
     assert site.is_ready("Cluster", "shop")
@@ -65,7 +70,7 @@ async def test_both_secrets_are_written_and_belong_to_the_cluster(site: Site) ->
 
 async def test_the_legacy_form_names_the_folder_and_the_datastore_of_volumes(site: Site) -> None:
     await with_consumer(site, datastoreCluster="DC0_POD0")
-    workspace = gcfg.parse(content(site, CLOUD)["vsphere.conf"])["Workspace", None]
+    workspace = workspace_in(site)
     assert workspace["folder"] == site.object("Cluster", "shop")["status"]["folder"]["path"]
     assert workspace["default-datastore"] == "LocalDS_0"
     assert "DC0_POD0" not in "".join([*content(site, CLOUD).values(), *content(site, CSI).values()])
@@ -228,6 +233,24 @@ async def test_a_secret_that_the_store_does_not_show_yet_is_not_written_over(sit
     await with_consumer(site)
     assert site.reason("Cluster", "shop", "CloudConfigReady") == "SecretTaken"
     assert content(site, CLOUD) == {"precious": "yes"}
+
+
+async def test_a_preset_gives_login_and_datastore_and_its_changes_are_followed(site: Site) -> None:
+    site.api.secret("presets", "ccm", username="preset@vsphere.local", password="sesame")
+    reference = {"namespace": "presets", "name": "ccm"}
+    site.api.put(a_preset(credentialsSecretRef=reference, datastore="LocalDS_1"))
+    cluster = samples.a_cluster()
+    cluster["spec"]["presetRef"] = {"name": "standard"}
+    site.api.put(cluster)
+    await site.run()
+    assert vcenter_in(site)["user"] == "preset@vsphere.local"
+    assert workspace_in(site)["default-datastore"] == "LocalDS_1"
+    site.api.put(a_preset(credentialsSecretRef=reference))
+    await site.run(patience=1)
+    assert workspace_in(site)["default-datastore"] == "LocalDS_0"
+    site.api.secret("presets", "ccm", username="preset@vsphere.local", password="new")
+    await site.run(patience=1)
+    assert vcenter_in(site)["password"] == "new"
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])
