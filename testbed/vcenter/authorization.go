@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -113,6 +114,31 @@ func (m *authorizationManager) HasPrivilegeOnEntity(
 	}
 	return &methods.HasPrivilegeOnEntityBody{Res: answer}
 }
+
+// RetrieveEntityPermissions adds the permissions of users with roles to those that the simulator has. Their roles are
+// no entries of the role list: all have the same id.
+func (m *authorizationManager) RetrieveEntityPermissions(
+	ctx *simulator.Context, req *types.RetrieveEntityPermissions,
+) soap.HasFault {
+	if !m.vc.granted(userOf(ctx), req.Entity, "System.Read") {
+		return &methods.RetrieveEntityPermissionsBody{Fault_: simulator.Fault("", &types.NoPermission{
+			Object: &req.Entity, PrivilegeId: "System.Read"})}
+	}
+	answer := m.AuthorizationManager.RetrieveEntityPermissions(ctx, req)
+	body, ok := answer.(*methods.RetrieveEntityPermissionsBody)
+	if !ok || body.Res == nil {
+		return answer
+	}
+	on := m.vc.rights.on(req.Entity)
+	for _, user := range slices.Sorted(maps.Keys(on)) {
+		body.Res.Returnval = append(body.Res.Returnval, types.Permission{
+			Entity: &req.Entity, Principal: user, RoleId: customRole, Propagate: on[user]})
+	}
+	return body
+}
+
+// customRole stands for every role that a test gave a user.
+const customRole = 1000
 
 // visibleIndex finds only what the caller may see.
 type visibleIndex struct {

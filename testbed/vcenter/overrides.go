@@ -38,6 +38,7 @@ var overrides = map[string]func(*vCenter, mo.Reference) mo.Reference{
 	"HasPrivilegeOnEntities":       overrideAuthorization,
 	"HasPrivilegeOnEntity":         overrideAuthorization,
 	"HasUserPrivilegeOnEntities":   overrideAuthorization,
+	"RetrieveEntityPermissions":    overrideAuthorization,
 
 	"RelocateVM_Task":           overrideVM,
 	"MigrateVM_Task":            overrideVM,

@@ -74,6 +74,21 @@ func (r *rights) of(user string) ([]permission, bool) {
 	return permissions, restricted
 }
 
+// on lists the users who have a permission on an object itself, and whether it propagates.
+func (r *rights) on(ref types.ManagedObjectReference) map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[string]bool{}
+	for user, permissions := range r.users {
+		for _, p := range permissions {
+			if p.object == ref {
+				found[user] = found[user] || p.propagate
+			}
+		}
+	}
+	return found
+}
+
 func (r *rights) isHidden(ref types.ManagedObjectReference) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

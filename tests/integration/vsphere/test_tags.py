@@ -91,6 +91,42 @@ async def test_tags_are_attached_and_detached_in_batches(vcenter: VCenter, doubl
     assert sum(automation_calls(double, before).values()) == 7
 
 
+async def test_one_call_takes_a_tag_to_many_objects_and_one_takes_it_off(
+    vcenter: VCenter, double: Double
+) -> None:
+    tags, vms = vcenter.tags, some_vms(vcenter)
+    category = await tags.create_category("k8c", MARK, op_id="x")
+    tag = (await tags.create_tag(category.id, "shop", MARK, op_id="x")).id
+    before = last_call(double)
+    await tags.attach_to_many(tag, vms, op_id="x")
+    assert await tags.attached(vms, op_id="x") == {vm: [tag] for vm in vms}
+    await tags.detach_from_many(tag, vms, op_id="x")
+    assert await tags.attached(vms, op_id="x") == {vm: [] for vm in vms}
+    assert automation_calls(double, before) == Counter(
+        {
+            "tag_association.attach_tag_to_multiple_objects": 1,
+            "tag_association.detach_tag_from_multiple_objects": 1,
+            "tag_association.list_attached_tags_on_objects": 2,
+        }
+    )
+
+
+async def test_objects_that_do_not_take_a_tag_are_named_and_the_others_have_it(vcenter: VCenter) -> None:
+    tags, (one, two) = vcenter.tags, some_vms(vcenter)
+    category = await tags.create_category("single", MARK, "SINGLE", op_id="x")
+    ours, theirs = [(await tags.create_tag(category.id, n, MARK, op_id="x")).id for n in ("ours", "theirs")]
+    await tags.attach([theirs], one, op_id="x")
+    tags.watch(one, ())
+    tags.watch(two, ())
+    with pytest.raises(TagBatchError) as caught:
+        await tags.attach_to_many(ours, [one, two], op_id="x")
+    assert one in caught.value.fault.message
+    assert two not in caught.value.fault.message
+    assert '"ours"' in caught.value.fault.message
+    assert tags.attached_last(two) == Present(frozenset({ours}))
+    assert tags.attached_last(one) == Present(frozenset())
+
+
 async def test_nothing_to_attach_is_no_call(vcenter: VCenter, double: Double) -> None:
     before = last_call(double)
     await vcenter.tags.attach([], some_vms(vcenter)[0], op_id="x")

@@ -201,3 +201,19 @@ async def test_whoever_waits_when_it_closes_learns_nothing(bench: Bench) -> None
     bench.poll.watch(ONE)
     await bench.advance(5 * INTERVAL)
     assert bench.calls == []
+
+
+async def test_what_a_record_says_is_believed_until_the_next_round_and_what_differs_is_told() -> None:
+    bench = Bench()
+    bench.on = {ONE: ["a"], TWO: ["a"]}
+    bench.poll.watch(ONE, {"a"})
+    bench.poll.watch(TWO, {"a"})
+    bench.poll.watch(TWO, {"b"})
+    assert bench.poll.last(TWO) == Present(frozenset({"a", "b"}))
+    await bench.advance(1.0)
+    assert bench.calls == []
+    await bench.advance(INTERVAL + 1.0)
+    assert bench.calls == [[ONE, TWO]]
+    assert bench.told == [TWO]
+    bench.poll.watch(ONE, {"z"})
+    assert bench.poll.last(ONE) == Present(frozenset({"a"})), "what was seen is worth more than a record"
