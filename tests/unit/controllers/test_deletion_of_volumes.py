@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -249,6 +250,26 @@ async def test_a_user_cluster_that_answers_again_lets_the_deletion_go_on(site: S
     site.delete("Cluster", "shop")
     await site.run(patience=60)
     site.user_cluster.fail = None
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+
+
+async def test_a_user_cluster_that_hangs_holds_up_no_worker_and_what_was_told_stands(site: Site) -> None:
+    await site.with_machine()
+    a_volume(site, "pv-1", claim="data")
+    ask(site, volumes="Delete")
+    site.delete("Cluster", "shop")
+    await site.run(patience=20)
+    before = site.object("Cluster", "shop")["status"]
+    answer = asyncio.Event()
+    site.user_cluster.hangs = answer.wait
+    site.restart()
+    await site.run(patience=20)
+    now = site.object("Cluster", "shop")["status"]
+    assert now["deletion"] == before["deletion"]
+    assert told(site)[1] == "WaitingForVolumes"
+    site.user_cluster.work = lambda: the_driver(site)
+    answer.set()
     await site.run()
     assert not site.exists("Cluster", "shop")
 

@@ -24,6 +24,7 @@ from vsphere_operator.controllers.cluster.cloud_configuration import CloudConfig
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
 from vsphere_operator.controllers.cluster.tag_looks import TagLooks
+from vsphere_operator.controllers.cluster.user_cluster_looks import UserClusterLooks
 from vsphere_operator.controllers.cluster.work import Turns, Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import (
@@ -95,6 +96,7 @@ class ClusterController:
         self._ledgers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._turns = Turns()
         self._tag_looks = TagLooks(clock)
+        self._user_cluster_looks = UserClusterLooks(wake, clock)
         self._cloud = CloudConfiguration(
             objects=objects, events=events, user_clusters=user_clusters, wake=wake, clock=clock
         )
@@ -105,6 +107,7 @@ class ClusterController:
         if obj is None or (is_deleting(obj) and not has_finalizer(obj)):
             self._tag_looks.forget(key)
             self._cloud.forget(key)
+            self._user_cluster_looks.forget(key)
             self._setbacks.clear(key)
             return Result()
         work = Work(
@@ -228,7 +231,13 @@ class ClusterController:
     async def _delete(self, work: Work) -> Result:
         before = work.obj
         self._cloud.stop_delivering(_key(work))
-        ending = Ending(work, self._events, reach=self._reach_unless_held, user_clusters=self._user_clusters)
+        ending = Ending(
+            work,
+            self._events,
+            reach=self._reach_unless_held,
+            user_clusters=self._user_clusters,
+            looks=self._user_cluster_looks,
+        )
         problem = await self._guarded(work, folder.FOLDER_READY, lambda _: deletion.unmake(ending))
         if problem is None:
             await release(self._objects, work.obj)

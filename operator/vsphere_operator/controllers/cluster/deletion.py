@@ -39,5 +39,4 @@ async def unmake(ending: Ending) -> Problem | None:
         problem = await act(ending)
         if problem is not None:
             return problem
-    await deletion_user_cluster.let_new_ones_be_made(ending)
-    return None
+    return await deletion_user_cluster.let_new_ones_be_made(ending)

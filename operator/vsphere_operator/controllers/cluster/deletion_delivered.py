@@ -7,7 +7,6 @@ from vsphere_operator.controllers import user_clusters
 from vsphere_operator.controllers.cluster.delivery_actions import name_of, remove_delivered
 from vsphere_operator.controllers.cluster.ending import Ending
 from vsphere_operator.controllers.conditions import Problem, named
-from vsphere_operator.kube.errors import KubeError
 
 
 async def end(ending: Ending) -> Problem | None:
@@ -23,10 +22,9 @@ async def end(ending: Ending) -> Problem | None:
     if isinstance(found, Problem):
         await _leave(ending, f"Left in the user cluster, because {found.message}")
         return None
-    try:
-        problem = await remove_delivered(found, cluster_id(work.id), recorded)
-    except KubeError as error:
-        return user_clusters.explain(error)
+    problem = await ending.in_user_cluster(
+        "remove", lambda cluster: remove_delivered(cluster, cluster_id(work.id), recorded)
+    )
     if problem is None:
         await work.save(work.status.model_copy(update={"delivered": []}))
     return problem

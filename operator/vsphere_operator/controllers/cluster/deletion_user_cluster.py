@@ -16,11 +16,9 @@ from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.lifecycle import is_deleting, metadata
 from vsphere_operator.controllers.ports import Object
 from vsphere_operator.controllers.user_clusters import UserCluster
-from vsphere_operator.kube.errors import Conflict, KubeError, NotFound
+from vsphere_operator.kube.errors import Conflict, NotFound
 from vsphere_operator.kube.kinds import KINDS
 
-LOOK_AGAIN = 5.0
-"""Seconds: nothing watches user clusters for this, and a claim takes about so long to go."""
 _AT_ONCE = 8
 
 Look = Callable[[Ending, UserCluster], Awaitable[Problem | None]]
@@ -57,25 +55,26 @@ async def volumes_of(cluster: UserCluster) -> volumes_end.Plan:
     return volumes_end.plan(all_volumes, claims, pods)
 
 
-async def let_new_ones_be_made(ending: Ending) -> None:
+async def let_new_ones_be_made(ending: Ending) -> Problem | None:
     """The last act, when no worker is left: as far as the user cluster is still there, and told where it is not."""
-    work, before = ending.work, ending.work.status.deletion
+    before = ending.work.status.deletion
     steps = [s for s in NOUNS if before is not None and s in before.done]
-    if not steps or ending.user_clusters is None:
-        return
-    found = await user_clusters.connect(work.objects, ending.user_clusters, work.cluster)
-    if not isinstance(found, Problem):
-        try:
-            for step in steps:
-                await new_things.allow(found, step)
-            return
-        except KubeError:
-            pass
+    if not steps:
+        return None
+
+    async def act(cluster: UserCluster) -> None:
+        for step in steps:
+            await new_things.allow(cluster, step)
+
+    problem = await ending.in_user_cluster("allow", act)
+    if problem is None or problem.condition != user_clusters.USER_CLUSTER_REACHABLE:
+        return problem
     names = ", ".join(o["metadata"]["name"] for s in steps for o in new_things.manifests(s)[:1])
     words = (
         f"The user cluster cannot be asked; if it lives on, delete its ValidatingAdmissionPolicies {names}."
     )
-    ending.events.warning(work.obj, "LeftBehind", words)
+    ending.leave(words)
+    return None
 
 
 async def _end(
@@ -90,17 +89,12 @@ async def _end(
         words = "Let go on a person's word: what the user cluster has of " + NOUNS[step] + "."
         ending.events.warning(ending.work.obj, "LeftBehind", words)
         return None
-    if ending.user_clusters is None:
-        raise AssertionError("the user cluster is needed, and nobody gave the way to it")
-    found = await user_clusters.connect(ending.work.objects, ending.user_clusters, ending.work.cluster)
-    if isinstance(found, Problem):
-        return found
-    try:
-        await new_things.forbid(found, step)
-        problem = await look(ending, found)
-    except KubeError as error:
-        return user_clusters.explain(error)
-    ending.work.found(user_clusters.USER_CLUSTER_REACHABLE, "Answers")
+
+    async def act(cluster: UserCluster) -> Problem | None:
+        await new_things.forbid(cluster, step)
+        return await look(ending, cluster)
+
+    problem = await ending.in_user_cluster(step, act)
     if problem is None:
         await _done(ending, step)
     return problem
@@ -154,7 +148,7 @@ async def _delete_one(cluster: UserCluster, obj: Object) -> None:
 
 
 def _waiting(reason: str, words: str, names: tuple[str, ...]) -> Problem:
-    return Problem(DELETING, reason, words, stalled=False, retry_after=LOOK_AGAIN, waits_for=names)
+    return Problem(DELETING, reason, words, stalled=False, waits_for=names)
 
 
 def _service(service: Object) -> str:

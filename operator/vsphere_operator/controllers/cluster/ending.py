@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vsphere_operator.api.cluster import DeletionPolicy, DeletionStatus, DeletionStep
+from vsphere_operator.api.conditions import STALLED, find
 from vsphere_operator.api.names import ORPHAN_ANNOTATION
+from vsphere_operator.controllers import user_clusters
+from vsphere_operator.controllers.cluster.user_cluster_looks import UserClusterLooks
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.lifecycle import lets_go
 from vsphere_operator.controllers.ports import Events
-from vsphere_operator.controllers.user_clusters import USER_CLUSTER_REACHABLE, UserClusterPool
+from vsphere_operator.controllers.user_clusters import USER_CLUSTER_REACHABLE, UserCluster, UserClusterPool
+from vsphere_operator.runtime.keys import key_of
 
 DELETING = "Deleting"
 """True from the wish to delete to the end; its reason is what is waited for."""
@@ -29,6 +33,8 @@ class Ending:
     reach: Callable[[Work], Awaitable[Access | Problem]]
     """Finds the vCenter and logs in; a Problem while it cannot be asked."""
     user_clusters: UserClusterPool | None = None
+    looks: UserClusterLooks | None = None
+    """Where the user cluster is asked, while others work."""
     leaves: bool = False
     """Whether something of ours stays, which an event has named."""
 
@@ -40,6 +46,40 @@ class Ending:
     def lets_go(self, thing: str) -> bool:
         """Whether a person has said that this kind of thing may be left behind."""
         return lets_go(self.work.obj, thing)
+
+    async def in_user_cluster(
+        self, what: str, act: Callable[[UserCluster], Awaitable[Problem | None]]
+    ) -> Problem | None:
+        """What is waited for there, or why it cannot be asked; None when nothing is left to wait for.
+
+        ``act`` runs beside the workers, and raises KubeErrors.
+        """
+        work = self.work
+        if self.user_clusters is None or self.looks is None:
+            raise AssertionError("the user cluster is needed, and nobody gave the way to it")
+        found = await user_clusters.connect(work.objects, self.user_clusters, work.cluster)
+        if isinstance(found, Problem):
+            return found
+        cluster, key = found, key_of(work.obj)
+        seen = self.looks.look(key, (what, cluster), lambda: act(cluster))
+        if seen is None:
+            return self._as_before()
+        if isinstance(seen, Problem):
+            return replace(seen, retry_after=self.looks.next_look(key))
+        work.found(USER_CLUSTER_REACHABLE, "Answers")
+        waits = seen.waits_for
+        return waits and replace(waits, retry_after=self.looks.next_look(key))
+
+    def _as_before(self) -> Problem:
+        """While the answer is on its way, also after a restart, what was told of this step still holds."""
+        before, told = self.work.status.deletion, find(self.work.status.conditions, DELETING)
+        if before is None or told is None or (before.step, before.reason) != (self.work.step, told.reason):
+            words = "waits for an answer of the user cluster"
+            return Problem(DELETING, "AskingUserCluster", words, stalled=False)
+        stalled = find(self.work.status.conditions, STALLED) is not None
+        return Problem(
+            DELETING, told.reason, told.message, stalled=stalled, waits_for=tuple(before.waits_for)
+        )
 
     async def connect(self) -> Problem | None:
         """vCenter, which only the steps need that have something to do there."""
@@ -72,7 +112,14 @@ _WORDS = {
     DeletionStep.USER_CLUSTER: "userCluster",
 }
 _IN_PROGRESS = frozenset(
-    {"DeletingFolder", "Connecting", "WaitingForWorkers", "WaitingForVolumes", "WaitingForLoadBalancers"}
+    {
+        "AskingUserCluster",
+        "Connecting",
+        "DeletingFolder",
+        "WaitingForLoadBalancers",
+        "WaitingForVolumes",
+        "WaitingForWorkers",
+    }
 )
 """Reasons of what goes on by itself: for a while advice would be a temptation."""
 _PATIENCE = 600.0  # seconds

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 from vsphere_operator.kube.errors import Unavailable
 from vsphere_operator.vsphere.faults import Executed, Fault, FaultClass, VSphereError
@@ -53,8 +53,12 @@ class Outgoing:
     lose_at: int | None = None
     """The call that gets no answer: `phase` says whether it is carried out."""
     names: list[str] = field(default_factory=list)
+    dead: bool = False
+    """Died in a call; whatever else is under way in that life gets no further."""
 
     async def call(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
+        if self.dead:
+            raise Crash(name)
         self.names.append(name)
         mine = len(self.names)
         if self.lose_at == mine:
@@ -62,13 +66,17 @@ class Outgoing:
                 await effect()
             raise _no_answer(name)
         if self.die_at == mine and self.phase == "before":
-            raise Crash(name)
+            self.die(name)
         await asyncio.sleep(0)  # others get their turn, as with a real call
         result = await effect()
         await asyncio.sleep(0)
         if self.die_at == mine and self.phase == "after":
-            raise Crash(name)
+            self.die(name)
         return result
+
+    def die(self, name: str) -> NoReturn:
+        self.dead = True
+        raise Crash(name)
 
     def count(self, *parts: str) -> int:
         """How many calls had one of these texts in their name."""

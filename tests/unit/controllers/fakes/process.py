@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tests.unit.controllers.fakes.interruptions import Clock, Outgoing
+from tests.unit.controllers.fakes.interruptions import Clock, Crash, Outgoing
 from tests.unit.controllers.fakes.kubernetes import ApiServer, FakeEvents, FakeObjects
 from tests.unit.controllers.fakes.user_cluster import FakeUserClusters
 from tests.unit.controllers.fakes.vcenter import FakeVCenter, FakeVCenters, World
@@ -64,6 +64,7 @@ class Process:
         self.tasks_run = True
         self.workers = 1
         world.connections.clear()
+        outgoing.dead = False
         self._on_vcenter: Any = None
         self.vcenter = FakeVCenter(world, self._vcenter_changed)
         self.vcenters = FakeVCenters(self.vcenter)
@@ -120,6 +121,8 @@ class Process:
     async def _drain(self) -> None:
         while True:
             await self._give_turns()
+            if self.outgoing.dead:
+                raise Crash("a call beside the workers")
             if not self.wanted:
                 return
             keys = list(self.wanted)[: self.workers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tests.unit.controllers.fakes.interruptions import Outgoing
@@ -23,6 +23,7 @@ class FakeUserCluster:
         self.fail: KubeError | None = None
         self.unserved: set[str] = set()
         self.work: Callable[[], None] = lambda: None
+        self.hangs: Callable[[], Awaitable[object]] | None = None
         self._outgoing = outgoing
         self._numbers = 0
 
@@ -48,6 +49,8 @@ class FakeUserCluster:
         self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = ""
     ) -> list[Json]:
         self._ask(kind.kind)
+        if self.hangs is not None:
+            await self.hangs()
         found = [o for (k, n, _), o in self.objects.items() if k == kind.kind and namespace in ("", n)]
         if fields == "spec.nodeName!=":
             found = [o for o in found if o["spec"].get("nodeName")]
