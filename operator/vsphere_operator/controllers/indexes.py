@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vsphere_operator.api.names import CLOUD_CONFIG_SUFFIX, CSI_CONFIG_SUFFIX
+from vsphere_operator.controllers.address_pools import ADDRESSES_READY
 from vsphere_operator.controllers.lifecycle import controller_of, identity, metadata
 from vsphere_operator.controllers.ports import Object
 from vsphere_operator.vsphere.identity import instance_uuid
@@ -26,6 +27,7 @@ INSTANCE_UUID = "instance-uuid"
 VM = "vm"
 STATIC_ADDRESS = "static-address"
 WANTS_ADDRESS = "wants-address"
+POOLS = "pools"
 DISCONTENT = "discontent"
 PRESET = "preset"
 NAMED = "named"
@@ -127,8 +129,14 @@ def _static_address(obj: Object) -> Iterator[str]:
 def _wants_address(obj: Object) -> Iterator[str]:
     """The Cluster of a Machine that waits until an address is free."""
     found = (obj.get("status") or {}).get("conditions") or []
-    if any(c.get("type") == "AddressesReady" and c.get("status") == "False" for c in found):
+    if any(c.get("type") == ADDRESSES_READY and c.get("status") == "False" for c in found):
         yield from _cluster_ref(obj)
+
+
+def _pools(obj: Object) -> Iterator[str]:
+    """The datacenter of a Cluster that hands out addresses."""
+    if obj["spec"].get("machineNetworks"):
+        yield obj["spec"]["datacenter"]
 
 
 def _folder(obj: Object) -> Iterator[str]:
@@ -172,6 +180,7 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Cluster", DATACENTER, lambda o: [o["spec"]["datacenter"]]),
     ("Cluster", FOLDER, _folder),
     ("Cluster", ID, _identity),
+    ("Cluster", POOLS, _pools),
     ("Cluster", TASK, _tasks),
     *((kind, CLUSTER, _cluster_ref) for kind in WORKERS),
     *((kind, OWNER, _controller_uid) for kind in ("MachineSet", "Machine")),

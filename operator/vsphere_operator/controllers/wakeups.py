@@ -46,6 +46,7 @@ class Wakeups:
                 self._of_cluster(old, new)
                 | self._twins("Cluster", indexes.ID, old, new)
                 | self._presets_named(old, new)
+                | self._pool_neighbours(old, new)
             ),
             "MachineDeployment": lambda: self._upwards(old, new),
             "MachineSet": lambda: self._upwards(old, new),
@@ -197,6 +198,13 @@ class Wakeups:
             return set()
         value = instance_uuid(identity(old)) if index == indexes.INSTANCE_UUID else identity(old)
         return self._find(kind, index, value)
+
+    def _pool_neighbours(self, old: Object | None, new: Object | None) -> set[Key]:
+        """Clusters whose pools may have come to overlap with one that changed, or not to do so any more."""
+        if old is not None and new is not None and old["spec"] == new["spec"]:
+            return set()
+        given = [o["spec"] for o in (old, new) if o is not None and o["spec"].get("machineNetworks")]
+        return {k for spec in given for k in self._find("Cluster", indexes.POOLS, spec["datacenter"])}
 
     def _address_waiters(self, old: Object | None, new: Object | None) -> set[Key]:
         """Those who wait for an address of the pools that one came back to."""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsphere_operator.api.cluster import MachineNetwork
-from vsphere_operator.controllers.machine import address_pools
-from vsphere_operator.controllers.machine.address_pools import Exhausted
+from vsphere_operator.controllers import address_pools
+from vsphere_operator.controllers.address_pools import Exhausted
 
 
 def pool(cidr: str, gateway: str, *dns: str) -> MachineNetwork:

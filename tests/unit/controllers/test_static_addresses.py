@@ -208,6 +208,89 @@ async def test_clusters_on_networks_of_their_own_may_have_the_same_addresses(sit
     assert all_held(site) == ["10.1.0.2", "10.1.0.2"]
 
 
+async def test_overlapping_pools_are_told_on_both_clusters_and_hinder_none(site: Site) -> None:
+    with_pools(site)
+    with_pools(site, {"cidr": "10.1.0.0/24", "gateway": "10.1.0.1"}, cluster="shop-2")
+    await site.run()
+    for name, other in (("shop", "shop-2"), ("shop-2", "shop")):
+        told = site.condition("Cluster", name, "AddressesReady")
+        assert (told["status"], told["reason"]) == ("False", "PoolsOverlap")
+        assert f'"{other}"' in told["message"]
+        assert site.is_ready("Cluster", name)
+    site.api.edit("Cluster", NAMESPACE, "shop-2", spec={"machineNetworks": []})
+    await site.run(patience=5)
+    assert site.reason("Cluster", "shop", "AddressesReady") == "PoolsReady"
+    assert not site.condition("Cluster", "shop-2", "AddressesReady")
+
+
+async def test_a_tenant_does_not_learn_whose_pools_overlap_with_its_own(site: Site) -> None:
+    site.api.put(samples.a_namespace("team-other"))
+    foreign = samples.a_cluster("secret-name", "team-other")
+    foreign["spec"]["machineNetworks"] = [POOL]
+    site.api.put(foreign)
+    with_pools(site)
+    await site.run()
+    told = site.condition("Cluster", "shop", "AddressesReady")
+    assert told["reason"] == "PoolsOverlap"
+    assert "secret-name" not in told["message"]
+    assert "team-other" not in told["message"]
+
+
+async def test_the_same_pools_on_other_networks_are_no_overlap(site: Site) -> None:
+    site.world.add_network("Other")
+    with_pools(site)
+    with_pools(site, cluster="shop-2", networks=[{"name": "Other"}])
+    await site.run()
+    assert site.reason("Cluster", "shop", "AddressesReady") == "PoolsReady"
+    assert site.reason("Cluster", "shop-2", "AddressesReady") == "PoolsReady"
+
+
+async def test_addresses_of_a_pool_that_was_taken_away_are_told_until_their_machines_are_gone(
+    site: Site,
+) -> None:
+    with_pools(site)
+    site.api.put(samples.a_machine("worker-1"))
+    await site.run()
+    site.api.edit("Cluster", NAMESPACE, "shop", spec={"machineNetworks": []})
+    await site.run(patience=5)
+    told = site.condition("Cluster", "shop", "AddressesReady")
+    assert (told["status"], told["reason"]) == ("False", "AddressesOutsidePools")
+    assert "worker-1" in told["message"]
+    assert site.is_ready("Cluster", "shop")
+    site.delete("Machine", "worker-1")
+    await site.run()
+    assert not site.condition("Cluster", "shop", "AddressesReady")
+
+
+async def test_a_pool_that_was_written_anew_around_its_addresses_is_no_news(site: Site) -> None:
+    with_pools(site)
+    site.api.put(samples.a_machine("worker-1"))
+    await site.run()
+    larger = [{"cidr": "10.1.0.0/24", "gateway": "10.1.0.1"}]
+    site.api.edit("Cluster", NAMESPACE, "shop", spec={"machineNetworks": larger})
+    await site.run(patience=5)
+    assert site.reason("Cluster", "shop", "AddressesReady") == "PoolsReady"
+
+
+async def test_a_machine_whose_status_was_lost_has_its_addresses_again_from_its_vm(site: Site) -> None:
+    with_pools(site, POOL, SIX)
+    site.api.put(samples.a_machine("worker-1"))
+    await site.run()
+    before = site.object("Machine", "worker-1")["status"]["staticAddresses"]
+    machine = site.object("Machine", "worker-1")
+    del machine["status"]
+    site.restart()
+    site.api.put(machine)
+    site.vm_of("worker-1").addresses = ()  # its guest does not tell
+    await site.run()
+    after = site.object("Machine", "worker-1")["status"]["staticAddresses"]
+    told = ("address", "cidr", "gateway", "dnsServers")
+    assert [[a.get(k) for k in told] for a in after] == [[a.get(k) for k in told] for a in before]
+    site.api.put(samples.a_machine("worker-2"))
+    await site.run()
+    assert held(site, "worker-2") == ["10.1.0.3", "2001:db8::3"]
+
+
 async def test_a_guest_with_another_address_only_is_told(site: Site) -> None:
     def stubborn(vm: Any) -> None:
         vm.addresses = ("10.77.0.1",)

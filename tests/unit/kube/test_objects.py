@@ -54,6 +54,20 @@ async def test_a_stale_intent_is_a_conflict_and_leaves_the_store_alone() -> None
     assert bench.objects.get("Cluster", "team", "shop") == old
 
 
+async def test_a_refresh_takes_over_what_the_watch_has_not_brought_yet() -> None:
+    bench = Bench()
+    known = bench.seen(a_cluster())
+    bench.api.put({**a_cluster(), "spec": {"changed": True}})
+    elsewhere = a_cluster()
+    bench.api.put({**elsewhere, "metadata": {**elsewhere["metadata"], "namespace": "other"}})
+    await bench.objects.refresh("Cluster", "team")
+    after = bench.objects.get("Cluster", "team", "shop")
+    assert after is not None
+    assert after != known
+    assert after["spec"] == {"changed": True}
+    assert bench.objects.get("Cluster", "other", "shop") is None, "nobody asked for that namespace"
+
+
 async def test_a_deleted_object_without_finalizers_is_gone_at_once() -> None:
     bench = Bench()
     bench.seen(a_cluster())

@@ -19,7 +19,7 @@ from vsphere_operator.controllers import (
     tenancy,
     unsupported,
 )
-from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, tag_actions, vm_tags
+from vsphere_operator.controllers.cluster import deletion, folder, folder_actions, pools, tag_actions, vm_tags
 from vsphere_operator.controllers.cluster.cloud_configuration import CloudConfiguration
 from vsphere_operator.controllers.cluster.ending import DELETING, Ending, advised, progress
 from vsphere_operator.controllers.cluster.interrupted_tags import TAGS_READY
@@ -160,6 +160,7 @@ class ClusterController:
         if held is not None:
             return held
         await _check_placement(work, found)
+        pools.tell(work)
         forbidden = tenancy.refused_path(found.offer, work.cluster, work.id)
         return forbidden or await folder_actions.ensure(work, self._drift) or await self._tags(work)
 

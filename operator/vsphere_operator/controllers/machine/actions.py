@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from vsphere_operator.api.machine import Machine, MachineStatus, VirtualMachineStatus
+from vsphere_operator.api.machine import Machine, MachineStatus, StaticAddress, VirtualMachineStatus
 from vsphere_operator.api.names import CLUSTER_NAME_LABEL
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
@@ -14,7 +14,7 @@ from vsphere_operator.controllers.conditions import Condition
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import may_have_happened, problem_of
 from vsphere_operator.controllers.lifecycle import adopt, identity
-from vsphere_operator.controllers.machine import operations, steps
+from vsphere_operator.controllers.machine import address_record, operations, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.plan_create import VM_CLONED
@@ -119,8 +119,11 @@ class Actions:
             call=lambda: vcenter.placement.start(placed, op_id=work.op_id),
         )
 
-    async def record_vm(self, work: Work, moref: MoRef) -> None:
+    async def record_vm(self, work: Work, moref: MoRef, addresses: Sequence[StaticAddress] = ()) -> None:
         status = work.machine.status
+        held = status.static_addresses or [
+            a.model_copy(update={"vcenter": work.access.instance_uuid}) for a in addresses
+        ]
         seen = (status.vm or VirtualMachineStatus()).model_copy(
             update={
                 "mo_ref": moref,
@@ -129,7 +132,7 @@ class Actions:
                 "name": work.machine.metadata.name,
             }
         )
-        await self.save(work, status.model_copy(update={"vm": seen}))
+        await self.save(work, status.model_copy(update={"vm": seen, "static_addresses": held}))
 
     async def record_details(self, work: Work, details: VmDetails) -> None:
         status = work.machine.status
@@ -330,6 +333,7 @@ def clone_request(work: Work, prepared: Prepared) -> CloneRequest:
         instance_uuid=uuid,
     )
     guestinfo = dict(delivery.extra_config) if isinstance(delivery, GuestInfoDelivery) else {}
+    noted = address_record.write(machine.status.static_addresses)
     return CloneRequest(
         template=prepared.template.moref,
         folder=prepared.folder,
@@ -342,7 +346,7 @@ def clone_request(work: Work, prepared: Prepared) -> CloneRequest:
         networks=prepared.networks,
         instance_uuid=uuid,
         template_details=prepared.template,
-        extra_config={**(own.extra_config or {}), **guestinfo, **mark.as_extra_config()},
+        extra_config={**(own.extra_config or {}), **guestinfo, **noted, **mark.as_extra_config()},
         annotation=f"Machine {meta.namespace}/{meta.name} of the user cluster {machine.spec.cluster_name}",
         vapp_properties=dict(delivery.vapp_properties) if isinstance(delivery, GuestInfoDelivery) else {},
         needs_cdrom=isinstance(delivery, IsoDelivery),

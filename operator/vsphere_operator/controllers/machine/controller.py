@@ -323,8 +323,8 @@ class MachineController:
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
             case steps.TakeAddresses(network=network):
                 return await self._static.take(work, network)
-            case steps.RecordVm(moref=moref):
-                await act.record_vm(work, moref)
+            case steps.RecordVm(moref=moref, addresses=addresses):
+                await act.record_vm(work, moref, addresses)
             case steps.RecordDetails(details=details):
                 await act.record_details(work, details)
             case steps.SetProviderId(provider_id=provider_id):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vsphere_operator.bootstrap.delivery import GuestInfoDelivery, IsoDelivery
 from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.machine import pending_questions
+from vsphere_operator.controllers.machine import address_record, pending_questions
 from vsphere_operator.controllers.machine.addresses import not_reported, routable
 from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
 from vsphere_operator.controllers.machine.operations import other_vcenter, resolve
@@ -71,8 +71,8 @@ def claim(seen: Observed, moref: MoRef) -> Step:
             return Inspect(moref)
         case Present(value=details) if isinstance(seen.ownership, NotOurs):
             return Block(not_ours(details, seen.ownership))
-        case Present():
-            return RecordVm(moref)
+        case Present(value=details):
+            return RecordVm(moref, address_record.read(details.extra_config))
         case Absent():
             return Wait("VMUnknown", "Waits until the inventory shows that the VM is gone.", after=2.0)
         case Unknown(why=why):

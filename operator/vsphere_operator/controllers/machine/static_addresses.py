@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from vsphere_operator.api.cluster import Cluster
 from vsphere_operator.api.machine import Machine, StaticAddress
 from vsphere_operator.api.names import ADDRESS_TERM_ANNOTATION
-from vsphere_operator.controllers import indexes
+from vsphere_operator.controllers import address_pools, indexes
+from vsphere_operator.controllers.address_pools import ADDRESSES_READY, Exhausted, canonical
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.lifecycle import annotations_of, metadata
-from vsphere_operator.controllers.machine import address_pools
 from vsphere_operator.controllers.machine.actions import Actions, Work
-from vsphere_operator.controllers.machine.address_pools import Exhausted, canonical
-from vsphere_operator.controllers.machine.status import ADDRESSES_READY
 from vsphere_operator.controllers.machine.steps import Block, Wait
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.vsphere.inventory.entities import VmEntity

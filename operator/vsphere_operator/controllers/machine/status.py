@@ -10,6 +10,7 @@ from vsphere_operator.api.conditions import Condition as Written
 from vsphere_operator.api.conditions import ConditionStatus
 from vsphere_operator.api.machine import Machine, MachinePhase, MachineStatus, MachineTag
 from vsphere_operator.controllers import conditions, status, unsupported
+from vsphere_operator.controllers.address_pools import ADDRESSES_READY
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.machine.addresses import not_reported, typed
 from vsphere_operator.controllers.machine.operations import SWITCH_STORAGE_DRS_OFF, doing
@@ -53,7 +54,6 @@ def compose(
 _COMPOSED = ("conditions", "observedGeneration", "phase")
 MILESTONES = (VM_CLONED, TAGS_ATTACHED, DELIVERED, POWERED_ON, ADDRESS_KNOWN)
 STORAGE_DRS_OFF = "StorageDrsOff"
-ADDRESSES_READY = "AddressesReady"
 KEPT = (*MILESTONES, STORAGE_DRS_OFF, ADDRESSES_READY)
 """What a look without vCenter says nothing new about."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vsphere_operator.api.machine import MachineTag
+from vsphere_operator.api.machine import MachineTag, StaticAddress
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.vsphere.faults import Fault
@@ -103,9 +103,10 @@ class Clone:
 
 @dataclass(frozen=True, slots=True)
 class RecordVm:
-    """Write down which VM it is."""
+    """Write down which VM it is, and which addresses it was given: a status that was lost is had again."""
 
     moref: MoRef
+    addresses: tuple[StaticAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IsTaken = Callable[[str], bool]
 """Asked with an address as :func:`canonical` writes it."""
 
+ADDRESSES_READY = "AddressesReady"
+"""The condition of Machines about their addresses, and of Clusters about their pools."""
 _RESERVED_ANYCAST = 128
 """The highest addresses of an IPv6 subnet are anycast addresses of routers (RFC 2526)."""
 
