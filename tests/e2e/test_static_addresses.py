@@ -13,6 +13,7 @@ from pyVmomi import vmodl
 
 from tests.e2e import objects
 from tests.e2e.boot_data import ignition_files
+from tests.e2e.call_log import last_call, own_calls
 from tests.e2e.seed_api import Object
 from tests.e2e.world import Tenant
 
@@ -117,6 +118,48 @@ def test_a_guest_has_an_address_of_each_family_on_its_first_card(tenant: Tenant,
         assert {"Gateway=10.1.0.1", "Gateway=2001:db8:7::1", "DNS=10.9.0.53", "DHCP=no"} <= set(
             text.splitlines()
         )
+
+
+def test_of_a_flatcar_guests_cards_the_first_has_the_address(tenant: Tenant) -> None:
+    """Ignition's data are part of the clone: the card's MAC is chosen before vCenter makes it."""
+    tenant.change_datacenter({"networks": [{"name": "DC0_DVPG0"}, {"name": "VM Network"}]})
+    tenant.shop(machineNetworks=[POOL])
+    tenant.create_machine("worker", template=objects.worker("flatcar"))
+    machine = tenant.ready("Machine", "worker")
+    (held,) = machine["status"]["staticAddresses"]
+    first, second = tenant.vm("worker").guest.net
+    assert (first.macAddress, first.ipAddress[0]) == (held["mac"], "10.1.0.2")
+    assert held["mac"][:9] == "00:50:56:"
+    assert int(held["mac"][9:11], 16) < 0x40
+    assert second.ipAddress[0] != "10.1.0.2"
+
+
+@pytest.mark.parametrize(("system", "calls", "tasks"), [("ubuntu", 9, 3), ("flatcar", 6, 2)])
+def test_a_static_address_costs_vcenter_nothing(tenant: Tenant, system: str, calls: int, tasks: int) -> None:
+    tenant.shop(machineNetworks=[POOL])
+    tenant.deploy(template=objects.worker(system))
+    tenant.all_ready("workers", 1)
+    tenant.world.let_pass(1)
+    since = last_call(tenant.world.double)
+    tenant.scale("workers", 2)
+    tenant.all_ready("workers", 2)
+    made = own_calls(tenant.world.double, since)
+    assert made.work["CloneVM_Task"] == 1
+    assert made.work.total() <= calls, made
+    assert made.tasks <= tasks, made
+
+
+def test_overlapping_pools_are_told_and_meet_nowhere(tenant: Tenant) -> None:
+    tenant.shop(machineNetworks=[POOL])
+    tenant.create_cluster("shop-2", {"machineNetworks": [POOL]})
+    words = tenant.condition("Cluster", "shop", "AddressesReady", "False", "PoolsOverlap")
+    assert '"shop-2"' in words
+    tenant.ready("Cluster", "shop-2")
+    for n in range(2):
+        tenant.create_machine(f"a-{n}")
+        tenant.create_machine(f"b-{n}", cluster="shop-2")
+    machines = [tenant.ready("Machine", name) for name in ("a-0", "a-1", "b-0", "b-1")]
+    assert sorted(a for m in machines for a in given(m)) == FREE[:4]
 
 
 def test_a_pool_that_is_taken_away_leaves_machines_as_they_are(tenant: Tenant) -> None:

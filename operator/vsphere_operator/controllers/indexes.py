@@ -26,6 +26,7 @@ OWNER = "controller-uid"
 INSTANCE_UUID = "instance-uuid"
 VM = "vm"
 STATIC_ADDRESS = "static-address"
+STATIC_MAC = "static-mac"
 WANTS_ADDRESS = "wants-address"
 POOLS = "pools"
 DISCONTENT = "discontent"
@@ -126,6 +127,12 @@ def _static_address(obj: Object) -> Iterator[str]:
         yield held["address"]
 
 
+def _static_mac(obj: Object) -> Iterator[str]:
+    for held in static_addresses(obj):
+        if held.get("mac"):
+            yield held["mac"]
+
+
 def _wants_address(obj: Object) -> Iterator[str]:
     """The Cluster of a Machine that waits until an address is free."""
     found = (obj.get("status") or {}).get("conditions") or []
@@ -189,6 +196,7 @@ INDEXES: Sequence[tuple[str, str, Index]] = (
     ("Machine", INSTANCE_UUID, _instance_uuid),
     ("Machine", VM, _vm),
     ("Machine", STATIC_ADDRESS, _static_address),
+    ("Machine", STATIC_MAC, _static_mac),
     ("Machine", WANTS_ADDRESS, _wants_address),
     ("Machine", TASK, _tasks),
 )

@@ -59,6 +59,8 @@ class CloneRequest:
     """A NIC each, in order, in place of the template's; `None` keeps those."""
     instance_uuid: str
     template_details: VmDetails = field(repr=False)
+    first_mac: str | None = None
+    """The MAC of the first NIC, from 00:50:56:00:00:00 to 3f:ff:ff; `None`: vCenter draws one, as for all others."""
     extra_config: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Ownership marks and guestinfo; may hold bootstrap secrets, so it shows in no repr."""
     annotation: str = ""
@@ -187,14 +189,14 @@ def _floppy_changes(details: VmDetails) -> list[Any]:
 
 def _nic_changes(request: CloneRequest, details: VmDetails, stub: Any) -> list[Any]:
     if request.networks is None:
-        return []
+        return _first_nic_change(request.first_mac, details) if request.first_mac else []
     if not request.networks:
         raise invalid("NoNetwork", f"No network is given for {request.name}: name at least one.")
     changes = [_device_change("remove", nic.device) for nic in details.nics]
     for index, network in enumerate(request.networks):
         nic = vim.vm.device.VirtualVmxnet3(
             key=-(100 + index),
-            addressType="generated",
+            **_mac_address(request.first_mac if index == 0 else None),
             wakeOnLanEnabled=True,
             backing=_nic_backing(network, stub),
             connectable=vim.vm.device.VirtualDevice.ConnectInfo(
@@ -203,6 +205,36 @@ def _nic_changes(request: CloneRequest, details: VmDetails, stub: Any) -> list[A
         )
         changes.append(_device_change("add", nic))
     return changes
+
+
+def _mac_address(mac: str | None) -> dict[str, str]:
+    return {"addressType": "manual", "macAddress": mac} if mac else {"addressType": "generated"}
+
+
+def _first_nic_change(mac: str, details: VmDetails) -> list[Any]:
+    """The template's first NIC as it is, but for its MAC."""
+    nic = min(details.nics, key=lambda nic: nic.key, default=None)
+    if nic is None or nic.device is None:
+        return []
+    edited = type(nic.device)(
+        key=nic.key,
+        controllerKey=nic.device.controllerKey,
+        unitNumber=nic.device.unitNumber,
+        backing=_same_network(nic.device.backing),
+        connectable=nic.device.connectable,
+        wakeOnLanEnabled=nic.device.wakeOnLanEnabled,
+        **_mac_address(mac),
+    )
+    return [_device_change("edit", edited)]
+
+
+def _same_network(backing: Any) -> Any:
+    """Of a distributed switch the port group alone: the port itself is the template's."""
+    card = vim.vm.device.VirtualEthernetCard
+    if not isinstance(backing, card.DistributedVirtualPortBackingInfo):
+        return backing
+    port = vim.dvs.PortConnection(portgroupKey=backing.port.portgroupKey, switchUuid=backing.port.switchUuid)
+    return card.DistributedVirtualPortBackingInfo(port=port)
 
 
 def _nic_backing(network: NetworkRef, stub: Any) -> Any:

@@ -19,6 +19,7 @@ from tests.unit.controllers.fakes.kubernetes import ApiServer, FakeObjects, Json
 from tests.unit.controllers.fakes.samples import NAMESPACE
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.machine.actions import Actions, Work
+from vsphere_operator.controllers.machine.observed import AddressesWanted
 from vsphere_operator.controllers.machine.static_addresses import StaticAddresses
 from vsphere_operator.kube.errors import KubeError
 from vsphere_operator.runtime.keys import Key
@@ -26,6 +27,7 @@ from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 
 T = TypeVar("T")
+WANTED = AddressesWanted(MoRef("Network:n"), with_mac=True)
 POOL = {"cidr": "10.1.0.0/28", "gateway": "10.1.0.1"}
 MACHINES = ("a", "b", "c")
 
@@ -81,7 +83,7 @@ class Life:
         work = Work(obj, cast("Any", _access()), "installation", cluster_id="cluster")
         if work.machine.status.operation is not None:
             return True
-        if not work.machine.status.static_addresses and await self._static.take(work, MoRef("Network:n")):
+        if not work.machine.status.static_addresses and await self._static.take(work, WANTED):
             return False
         if await self._static.confirm(work) is not None:
             return False

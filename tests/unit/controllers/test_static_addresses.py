@@ -12,6 +12,8 @@ from tests.unit.controllers.fakes.interruptions import Clock, Phase
 from tests.unit.controllers.fakes.process import Process
 from tests.unit.controllers.fakes.samples import NAMESPACE
 from tests.unit.controllers.fakes.site import Site
+from tests.unit.controllers.fakes.vcenter import fault
+from vsphere_operator.controllers.machine import mac_addresses
 
 POOL = {"cidr": "10.1.0.0/29", "gateway": "10.1.0.1", "dnsServers": ["10.9.0.53"]}
 FREE = [f"10.1.0.{n}" for n in (2, 3, 4, 5, 6)]
@@ -55,6 +57,49 @@ async def test_the_guest_gets_the_address_that_the_status_names(site: Site, syst
     assert {"type": "InternalIP", "address": "10.1.0.2"} in status["addresses"]
     assert site.condition("Machine", "worker-1", "AddressesReady")["status"] == "True"
     assert site.condition("Machine", "worker-1", "AddressKnown")["status"] == "True"
+
+
+@pytest.mark.parametrize("system", ["ubuntu", "flatcar"])
+async def test_of_several_cards_the_first_has_the_address(site: Site, system: str) -> None:
+    site.world.add_network("Other")
+    with_pools(site, networks=[{"name": "Other"}, {"name": "VM Network"}])
+    site.api.put(samples.a_machine(operating_system=system))
+    await site.run()
+    assert site.is_ready("Machine", "worker-1"), site.object("Machine", "worker-1")["status"]
+    (given,) = site.object("Machine", "worker-1")["status"]["staticAddresses"]
+    vm = site.vm_of("worker-1")
+    first = vm.details.nics[0]
+    assert (given["mac"], given["network"]) == (first.mac, first.network)
+    assert vm.addresses == ("10.1.0.2",)
+    chosen_before = given["mac"] < "00:50:56:40"
+    assert chosen_before == (system == "flatcar"), "an ISO is written after the clone, Ignition before"
+
+
+async def test_macs_that_are_chosen_before_the_clone_are_unique(site: Site, monkeypatch: Any) -> None:
+    monkeypatch.setattr(mac_addresses, "_COUNT", 4)  # sooner or later two machines begin with the same one
+    with_pools(site, networks=[{"name": "VM Network"}, {"name": "VM Network"}])
+    await site.run()
+    site.process.workers = 4
+    for n in range(4):
+        site.api.put(samples.a_machine(f"worker-{n}", operating_system="flatcar"))
+    await site.run()
+    macs = {site.vm_of(f"worker-{n}").details.nics[0].mac for n in range(4)}
+    assert macs == {f"00:50:56:00:00:0{n}" for n in range(4)}
+    assert all(site.is_ready("Machine", f"worker-{n}") for n in range(4))
+
+
+async def test_a_second_network_that_comes_before_the_clone_takes_a_mac(site: Site) -> None:
+    with_pools(site)
+    await site.run()
+    site.api.put(samples.a_machine(operating_system="flatcar"))
+    site.world.refuse["clone"] = [fault()]
+    await site.run(patience=5)
+    assert held(site, "worker-1") == ["10.1.0.2"]
+    two = [{"name": "VM Network"}, {"name": "VM Network"}]
+    site.api.edit("Cluster", NAMESPACE, "shop", spec={"cloud": {"vsphere": {"networks": two}}})
+    await site.run()
+    assert site.is_ready("Machine", "worker-1"), site.object("Machine", "worker-1")["status"]
+    assert site.vm_of("worker-1").addresses == ("10.1.0.2",)
 
 
 async def test_with_pools_of_both_families_a_machine_has_an_address_of_each(site: Site) -> None:

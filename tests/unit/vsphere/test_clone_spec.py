@@ -139,6 +139,33 @@ def test_all_cards_are_replaced_by_vmxnet3_in_order() -> None:
     assert opaque.opaqueNetworkId == "nsx-1"
 
 
+def test_a_chosen_mac_is_the_first_cards() -> None:
+    config = config_of(
+        t.template(t.disk(), t.nic(4000)), networks=(DISTRIBUTED, STANDARD), first_mac="00:50:56:01:02:03"
+    )
+    added = changes_of(config, vim.vm.device.VirtualEthernetCard, "add")
+    assert [(n.addressType, n.macAddress) for n in added] == [
+        ("manual", "00:50:56:01:02:03"),
+        ("generated", None),
+    ]
+
+
+def test_a_chosen_mac_is_all_that_changes_of_the_templates_first_card() -> None:
+    card = vim.vm.device.VirtualEthernetCard
+    second, first = t.nic(4001), t.nic(4000)
+    port = vim.dvs.PortConnection(
+        portgroupKey="dvportgroup-9", switchUuid="50 2c", portKey="17", connectionCookie=4711
+    )
+    first.backing = card.DistributedVirtualPortBackingInfo(port=port)
+    config = config_of(t.template(t.disk(), second, first), networks=None, first_mac="00:50:56:01:02:03")
+    (edited,) = changes_of(config, card, "edit")
+    assert (edited.key, edited.addressType, edited.macAddress) == (4000, "manual", "00:50:56:01:02:03")
+    assert type(edited) is type(first)
+    port = edited.backing.port
+    assert (port.portgroupKey, port.switchUuid) == ("dvportgroup-9", "50 2c")
+    assert (port.portKey, port.connectionCookie) == (None, None), "that port is the template's"
+
+
 def test_without_networks_in_the_request_the_templates_cards_stay() -> None:
     config = config_of(t.template(t.disk(), t.nic()), networks=None)
     assert not [c for c in config.deviceChange if isinstance(c.device, vim.vm.device.VirtualEthernetCard)]

@@ -14,7 +14,7 @@ from vsphere_operator.controllers.conditions import Condition
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import may_have_happened, problem_of
 from vsphere_operator.controllers.lifecycle import adopt, identity
-from vsphere_operator.controllers.machine import address_record, operations, steps
+from vsphere_operator.controllers.machine import address_record, first_nic, operations, steps
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.plan_create import VM_CLONED
@@ -344,6 +344,7 @@ def clone_request(work: Work, prepared: Prepared) -> CloneRequest:
         memory_mib=own.memory_mb,
         disk_gib=own.disk_size_gb,
         networks=prepared.networks,
+        first_mac=first_nic.chosen_mac(machine, prepared.template, prepared.networks),
         instance_uuid=uuid,
         template_details=prepared.template,
         extra_config={**(own.extra_config or {}), **guestinfo, **noted, **mark.as_extra_config()},

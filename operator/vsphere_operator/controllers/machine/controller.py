@@ -321,8 +321,8 @@ class MachineController:
                 if operation.type == CLONE:
                     placing.clone_ended(work, well=False)
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
-            case steps.TakeAddresses(network=network):
-                return await self._static.take(work, network)
+            case steps.TakeAddresses(wanted=wanted):
+                return await self._static.take(work, wanted)
             case steps.RecordVm(moref=moref, addresses=addresses):
                 await act.record_vm(work, moref, addresses)
             case steps.RecordDetails(details=details):

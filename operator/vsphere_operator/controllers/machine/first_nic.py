@@ -22,9 +22,13 @@ def wanted(
     cluster: Cluster, machine: Machine, template: VmDetails, networks: Networks
 ) -> AddressesWanted | None:
     """Whether the Machine has to be given addresses now: before its VM is made, and not again."""
-    if not cluster.spec.machine_networks or machine.status.static_addresses or _is_made(machine):
+    if not cluster.spec.machine_networks or _is_made(machine):
         return None
-    return AddressesWanted(_network(networks, template))
+    with_mac = _is_named_by_mac(machine, template, networks)
+    held = machine.status.static_addresses
+    if held and (held[0].mac or not with_mac):
+        return None
+    return AddressesWanted(_network(networks, template), with_mac)
 
 
 def hindrance(
@@ -33,20 +37,13 @@ def hindrance(
     """What keeps the Machine's static addresses, if it has any, from reaching the guest."""
     if not machine.status.static_addresses:
         return None
-    nics = len(template.nics) if networks is None else len(networks)
-    if nics == 0 or (_is_made(machine) and not macs):
+    if _count(template, networks) == 0 or (_is_made(machine) and not macs):
         words = "a static address needs a network card, and the VM has none: name a network, or use another template"
         return Problem(condition, "NoNetworkCard", words)
-    if nics > 1 and family_of(machine.spec.operating_system.value) is Family.IGNITION:
-        words = (
-            "this version gives static addresses to Flatcar VMs with one network only; "
-            "name one in spec.vsphere.networks"
-        )
-        return Problem(condition, "OneNetworkOnly", words)
     return None
 
 
-def static_network(machine: Machine) -> StaticNetwork | None:
+def static_network(machine: Machine, template: VmDetails, networks: Networks) -> StaticNetwork | None:
     """What the guest is told, as the status has it: the pools may have changed since."""
     held = machine.status.static_addresses
     if not held:
@@ -55,7 +52,24 @@ def static_network(machine: Machine) -> StaticNetwork | None:
         addresses=[f"{a.address}/{a.cidr.rpartition('/')[2]}" for a in held],
         gateways=[a.gateway for a in held if a.gateway],
         dns_servers=[server for a in held for server in a.dns_servers],
+        mac=chosen_mac(machine, template, networks),
     )
+
+
+def chosen_mac(machine: Machine, template: VmDetails, networks: Networks) -> str | None:
+    """The MAC that the first NIC is made with; None when vCenter draws one."""
+    held = machine.status.static_addresses
+    return held[0].mac if held and _is_named_by_mac(machine, template, networks) else None
+
+
+def _is_named_by_mac(machine: Machine, template: VmDetails, networks: Networks) -> bool:
+    """Ignition is told before the clone which one of several NICs is meant; an ISO is written after it."""
+    ignition = family_of(machine.spec.operating_system.value) is Family.IGNITION
+    return ignition and _count(template, networks) > 1
+
+
+def _count(template: VmDetails, networks: Networks) -> int:
+    return len(template.nics) if networks is None else len(networks)
 
 
 def _is_made(machine: Machine) -> bool:

@@ -55,6 +55,8 @@ class AddressesWanted:
 
     network: MoRef | None
     """The first NIC's; None when it is not known."""
+    with_mac: bool = False
+    """Whether the boot data have to name the NIC before vCenter has given it a MAC."""
 
 
 @dataclass(frozen=True, slots=True)

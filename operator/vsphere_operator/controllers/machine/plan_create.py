@@ -92,8 +92,8 @@ def _missing(seen: Observed) -> Step:
             return Prepare()
         case Problem() as problem:
             return Block(problem)
-        case AddressesWanted(network=network):
-            return TakeAddresses(network)
+        case AddressesWanted() as wanted:
+            return TakeAddresses(wanted)
         case Prepared():
             return Clone()
 
@@ -146,8 +146,8 @@ def _first_boot(seen: Observed, details: VmDetails) -> Step:
             return Prepare()
         case Problem() as problem:
             return Block(problem)
-        case AddressesWanted(network=network):
-            return TakeAddresses(network)
+        case AddressesWanted() as wanted:
+            return TakeAddresses(wanted)
         case Prepared() as prepared:
             return _boot(seen, details, prepared)
 

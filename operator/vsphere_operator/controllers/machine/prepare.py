@@ -13,6 +13,7 @@ from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.bootstrap.errors import BootstrapError
 from vsphere_operator.bootstrap.operating_systems import Family, family_of
 from vsphere_operator.bootstrap.rendering import render
+from vsphere_operator.bootstrap.static_network import StaticNetwork
 from vsphere_operator.controllers import lookups, settings, unsupported
 from vsphere_operator.controllers.cluster import vm_tags
 from vsphere_operator.controllers.conditions import Problem
@@ -73,7 +74,8 @@ class Preparation:
         hindrance = first_nic.hindrance(machine, template, place.networks, macs, condition=BOOTSTRAP)
         if hindrance is not None:
             return hindrance
-        delivery = await self._bootstrap(machine, template, macs)
+        static = first_nic.static_network(machine, template, place.networks)
+        delivery = await self._bootstrap(machine, template, macs, static)
         if isinstance(delivery, Problem):
             return delivery
         tags = await self.tags(access, machine, cluster)
@@ -130,7 +132,7 @@ class Preparation:
         return Problem(lookups.TEMPLATE, "TemplateNotFound", words)
 
     async def _bootstrap(
-        self, machine: Machine, template: VmDetails, macs: Sequence[str]
+        self, machine: Machine, template: VmDetails, macs: Sequence[str], static: StaticNetwork | None
     ) -> Delivery | Problem:
         family = family_of(machine.spec.operating_system.value)
         if machine.spec.delivery and (machine.spec.delivery.value == "guestinfo") != (
@@ -148,7 +150,7 @@ class Preparation:
         if BOOTSTRAP_KEY not in data:
             words = f"the Secret {namespace}/{name} has no key {BOOTSTRAP_KEY}; put the bootstrap data there"
             return Problem(BOOTSTRAP, "BootstrapSecretIncomplete", words)
-        return await _rendered(machine, template, data, macs, f"Secret {namespace}/{name}")
+        return await _rendered(machine, template, data, macs, static, f"Secret {namespace}/{name}")
 
     async def tags(self, access: Access, machine: Machine, cluster: Cluster) -> list[MachineTag] | Problem:
         """The tags that the Machine itself asks for; all of them must exist."""
@@ -178,7 +180,12 @@ async def _policy(place: Placement, setting: Setting | None, machine: Machine) -
 
 
 async def _rendered(
-    machine: Machine, template: VmDetails, data: Mapping[str, bytes], macs: Sequence[str], where: str
+    machine: Machine,
+    template: VmDetails,
+    data: Mapping[str, bytes],
+    macs: Sequence[str],
+    static: StaticNetwork | None,
+    where: str,
 ) -> Delivery | Problem:
     offload = machine.spec.vsphere.disable_network_offload
     if offload is None:
@@ -191,7 +198,7 @@ async def _rendered(
         "instance_id": machine.metadata.annotations.get(ID_ANNOTATION, machine.metadata.uid),
         "disable_network_offload": offload,
         "nic_macs": macs,
-        "static": first_nic.static_network(machine),
+        "static": static,
     }
     try:
         return await asyncio.to_thread(render, **arguments)

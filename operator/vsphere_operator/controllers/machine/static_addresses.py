@@ -11,45 +11,23 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 from vsphere_operator.api.cluster import Cluster
-from vsphere_operator.api.machine import Machine, StaticAddress
+from vsphere_operator.api.machine import Machine
 from vsphere_operator.api.names import ADDRESS_TERM_ANNOTATION
 from vsphere_operator.controllers import address_pools, indexes
 from vsphere_operator.controllers.address_pools import ADDRESSES_READY, Exhausted, canonical
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.lifecycle import annotations_of, metadata
+from vsphere_operator.controllers.lifecycle import annotations_of, identity
+from vsphere_operator.controllers.machine import mac_addresses
 from vsphere_operator.controllers.machine.actions import Actions, Work
+from vsphere_operator.controllers.machine.address_claims import Claim, Claims, known_macs, reported_addresses
+from vsphere_operator.controllers.machine.observed import AddressesWanted
 from vsphere_operator.controllers.machine.steps import Block, Wait
 from vsphere_operator.controllers.ports import Object, Objects
-from vsphere_operator.vsphere.inventory.entities import VmEntity
-from vsphere_operator.vsphere.morefs import MoRef
 
 _LOOK_AGAIN = 60.0
 """Seconds until an exhausted pool is looked at again; an address that a Machine gives back wakes sooner."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """Whose an address is, and in which network."""
-
-    machine: str
-    cluster: str
-    vcenter: str | None
-    network: str | None
-
-    def excludes(self, other: _Claim) -> bool:
-        """Whether the two cannot have the same address: networks that are not known are taken for the same."""
-        if self.machine == other.machine:
-            return False
-        if self.cluster == other.cluster:
-            return True
-        if None not in (self.vcenter, other.vcenter) and self.vcenter != other.vcenter:
-            return False
-        return None in (self.network, other.network) or self.network == other.network
 
 
 class StaticAddresses:
@@ -60,24 +38,33 @@ class StaticAddresses:
         self._actions = actions
         self._terms: dict[str, str] = {}
         self._beginning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._promised: defaultdict[str, list[_Claim]] = defaultdict(list)
+        self._claims = Claims(objects)
 
-    async def take(self, work: Work, network: MoRef | None) -> Block | None:
+    async def take(self, work: Work, wanted: AddressesWanted) -> Block | None:
         """Choose addresses and write them into the Machine's status; nothing outside has been made by then."""
         cluster = self._cluster(work.machine)
         await self._hold(cluster)
-        claim = _Claim(work.machine.metadata.uid, _key(work.obj), work.access.instance_uuid, network)
-        reported = _reported(work, network)
+        where = {"network": wanted.network, "vcenter": work.access.instance_uuid}
+        claim = Claim.of(work.obj, {"network": wanted.network, "vCenter": work.access.instance_uuid})
+        inventory, own = work.access.vcenter.inventory, work.instance_uuid
+        reported = reported_addresses(inventory, wanted.network, but=own)
         chosen = address_pools.choose(
-            cluster.spec.machine_networks or [], lambda a: a in reported or self._is_taken(a, claim)
+            cluster.spec.machine_networks or [], lambda a: a in reported or self._claims.has_address(a, claim)
         )
         if isinstance(chosen, Exhausted):
             return Block(_exhausted(chosen, cluster))
-        given = [a.model_copy(update={"network": network, "vcenter": claim.vcenter}) for a in chosen]
+        mac = self._mac(work, claim) if wanted.with_mac else None
+        given = [a.model_copy(update={**where, "mac": mac}) for a in chosen]
         status = work.machine.status.model_copy(update={"static_addresses": given})
-        with self._promise(given, claim):
+        with self._claims.promise([*(a.address for a in given), *([mac] if mac else [])], claim):
             await self._actions.save(work, status, guarded=True)
         return None
+
+    def _mac(self, work: Work, claim: Claim) -> str:
+        known = known_macs(work.access.vcenter.inventory, but=work.instance_uuid)
+        return mac_addresses.choose(
+            identity(work.obj), lambda mac: mac in known or self._claims.has_mac(mac, claim)
+        )
 
     async def confirm(self, work: Work) -> Wait | None:
         """Right before the clone: None when the addresses in the status are this Machine's alone."""
@@ -91,17 +78,24 @@ class StaticAddresses:
             self._terms.pop(uid, None)
             words = f'Another operator hands out addresses of the Cluster "{name}"; looks again what it gave to whom.'
             return Wait("AddressesUnconfirmed", words, after=1.0)
-        doubled = [
-            a["address"]
-            for a in indexes.static_addresses(work.obj)
-            if self._is_taken(canonical(a["address"]), _claim_of(work.obj, a))
-        ]
+        doubled = self._doubled(work)
         if not doubled:
             return None
         given_back = work.machine.status.model_copy(update={"static_addresses": []})
         await self._actions.save(work, given_back, guarded=True)
         words = f"Another Machine has {' and '.join(doubled)} as well; this one, which has no VM yet, takes another."
         return Wait("AddressTaken", words, after=1.0)
+
+    def _doubled(self, work: Work) -> list[str]:
+        """What the Machine holds and another one, too."""
+        doubled: dict[str, None] = {}
+        for held in indexes.static_addresses(work.obj):
+            claim, mac = Claim.of(work.obj, held), held.get("mac")
+            if self._claims.has_address(canonical(held["address"]), claim):
+                doubled[held["address"]] = None
+            if mac and self._claims.has_mac(mac, claim):
+                doubled[mac] = None
+        return list(doubled)
 
     async def _hold(self, cluster: Cluster) -> None:
         """Be the one who hands out: from the list on, every address that somebody else gave is in the store."""
@@ -117,25 +111,6 @@ class StaticAddresses:
             await self._objects.refresh("Machine", namespace)
             self._terms[uid] = term
 
-    def _is_taken(self, address: str, claim: _Claim) -> bool:
-        for obj in self._objects.by_index("Machine", indexes.STATIC_ADDRESS, address):
-            if any(_claim_of(obj, held).excludes(claim) for held in indexes.static_addresses(obj)):
-                return True
-        return any(other.excludes(claim) for other in self._promised.get(address, ()))
-
-    @contextmanager
-    def _promise(self, addresses: Sequence[StaticAddress], claim: _Claim) -> Iterator[None]:
-        """Until the status that says so is in the store."""
-        for held in addresses:
-            self._promised[held.address].append(claim)
-        try:
-            yield
-        finally:
-            for held in addresses:
-                self._promised[held.address].remove(claim)
-                if not self._promised[held.address]:
-                    del self._promised[held.address]
-
     def _cluster(self, machine: Machine) -> Cluster:
         found = self._objects.get("Cluster", machine.metadata.namespace or "", machine.spec.cluster_name)
         assert found is not None  # noqa: S101 - the controller has just read it, and nothing was awaited since
@@ -144,29 +119,6 @@ class StaticAddresses:
 
 def _term(cluster: Object) -> str | None:
     return annotations_of(cluster).get(ADDRESS_TERM_ANNOTATION)
-
-
-def _key(machine: Object) -> str:
-    return f"{metadata(machine)['namespace']}/{machine['spec']['clusterName']}"
-
-
-def _claim_of(machine: Object, held: Object) -> _Claim:
-    return _Claim(str(metadata(machine)["uid"]), _key(machine), held.get("vCenter"), held.get("network"))
-
-
-def _reported(work: Work, network: MoRef | None) -> frozenset[str]:
-    """What VMs say that they have in that network: also those of Machines that were let go, or lost their status."""
-    inventory = work.access.vcenter.inventory
-    entity = inventory.get(network) if network else None
-    name = entity.name if entity else None
-    return frozenset(
-        canonical(ip)
-        for vm in inventory.all(VmEntity)
-        if isinstance(vm, VmEntity) and vm.guest_nics and vm.instance_uuid != work.instance_uuid
-        for nic in vm.guest_nics
-        if name is None or nic.network in (None, "", name)
-        for ip in nic.ips
-    )
 
 
 def _exhausted(chosen: Exhausted, cluster: Cluster) -> Problem:

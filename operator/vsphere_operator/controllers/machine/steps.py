@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vsphere_operator.api.machine import MachineTag, StaticAddress
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.machine.observed import AddressesWanted
 from vsphere_operator.vsphere.faults import Fault
 from vsphere_operator.vsphere.inventory.entities import StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
@@ -52,7 +53,7 @@ class Prepare:
 class TakeAddresses:
     """Take static addresses from the Cluster's pools for the VM that is to be made."""
 
-    network: MoRef | None
+    wanted: AddressesWanted
 
 
 @dataclass(frozen=True, slots=True)

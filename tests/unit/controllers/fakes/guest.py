@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,15 +27,18 @@ def of_iso(image: bytes, mac: str) -> tuple[str, ...]:
     return DHCP if card.get("dhcp4") else _bare(card.get("addresses", []))
 
 
-def of_ignition(extra_config: Mapping[str, str]) -> tuple[str, ...]:
-    """As a networkd unit among the files says."""
+def of_ignition(extra_config: Mapping[str, str], macs: Sequence[str]) -> tuple[str, ...]:
+    """As a networkd unit among the files says; one that tells several cards by name gives all of them the address."""
     key = "guestinfo.ignition.config.data"
     raw = base64.b64decode(extra_config[key])
     if extra_config[f"{key}.encoding"] == "gzip+base64":
         raw = gzip.decompress(raw)
     for file in json.loads(raw).get("storage", {}).get("files", []):
         if file["path"].endswith(".network"):
-            return _bare(re.findall(r"^Address=(.*)$", unquote(file["contents"]["source"][6:]), re.MULTILINE))
+            unit = unquote(file["contents"]["source"][6:])
+            mac = re.search(r"^MACAddress=(.*)$", unit, re.MULTILINE)
+            cards = [m for m in macs if mac is None or m == mac[1]]
+            return _bare(re.findall(r"^Address=(.*)$", unit, re.MULTILINE)) * len(cards)
     return DHCP
 
 

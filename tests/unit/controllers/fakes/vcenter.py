@@ -429,7 +429,11 @@ class FakeVms:
                     extra_config=dict(request.extra_config),
                     power_state="poweredOff",
                     nics=tuple(
-                        Nic(4000 + n, vm_mac(vm.moref, n), network.moref)
+                        Nic(
+                            4000 + n,
+                            request.first_mac if n == 0 and request.first_mac else vm_mac(vm.moref, n),
+                            network.moref,
+                        )
                         for n, network in enumerate(request.networks or ())
                     ),
                 )
@@ -476,7 +480,7 @@ class FakeVms:
         if images and details.nics:
             return guest.of_iso(images[0], str(details.nics[0].mac))
         if "guestinfo.ignition.config.data" in details.extra_config:
-            return guest.of_ignition(details.extra_config)
+            return guest.of_ignition(details.extra_config, [str(nic.mac) for nic in details.nics])
         return guest.DHCP
 
     def _has_data(self, details: VmDetails) -> bool:
