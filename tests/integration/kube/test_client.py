@@ -120,6 +120,13 @@ async def test_a_long_list_comes_whole_in_pages_and_without_contents(
     assert int(version) >= max(int(obj["metadata"]["resourceVersion"]) for obj in mine)
 
 
+async def test_a_list_of_one_namespace_has_nothing_of_others(api: KubeApi, namespace: str) -> None:
+    await api.create(a_config_map(namespace, "here", x="1"))
+    objects, _ = await api.list("ConfigMap", namespace)
+    assert "here" in {obj["metadata"]["name"] for obj in objects}
+    assert {obj["metadata"]["namespace"] for obj in objects} == {namespace}
+
+
 async def test_a_token_that_nobody_knows_is_unauthorized_in_words(kubeconfig: Path, tmp_path: Path) -> None:
     stranger = KubeApi(KubeconfigFile(kubeconfig_with(kubeconfig, tmp_path, {"token": "nobody-knows-me"})))
     with pytest.raises(Unauthorized, match="does not know these credentials") as caught:

@@ -19,15 +19,15 @@ from tests.unit.controllers.fakes.kubernetes import ApiServer, FakeObjects, Json
 from tests.unit.controllers.fakes.samples import NAMESPACE
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.machine.actions import Actions, Work
-from vsphere_operator.controllers.machine.observed import AddressesWanted
 from vsphere_operator.controllers.machine.static_addresses import StaticAddresses
+from vsphere_operator.controllers.machine.steps import TakeAddresses
 from vsphere_operator.kube.errors import KubeError
 from vsphere_operator.runtime.keys import Key
 from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
 
 T = TypeVar("T")
-WANTED = AddressesWanted(MoRef("Network:n"), with_mac=True)
+WANTED = TakeAddresses(MoRef("Network:n"), with_mac=True)
 POOL = {"cidr": "10.1.0.0/28", "gateway": "10.1.0.1"}
 MACHINES = ("a", "b", "c")
 

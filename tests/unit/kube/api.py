@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vsphere_operator.kube.client import KubeApi
+from vsphere_operator.kube.client import KubeApi, Listed
 from vsphere_operator.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from vsphere_operator.runtime.keys import Key
 
@@ -32,6 +32,11 @@ class FakeApi(KubeApi):
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         return self._found("get", Key(kind, namespace, name))
+
+    async def list(self, kind: str, namespace: str = "") -> Listed:
+        self._note("list", Key(kind, namespace, ""))
+        found = [o for k, o in self.objects.items() if k.kind == kind and namespace in ("", k.namespace)]
+        return found, str(self.version)
 
     async def create(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         key = _key(obj)

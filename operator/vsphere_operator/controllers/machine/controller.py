@@ -25,7 +25,7 @@ from vsphere_operator.controllers.machine import gather, operations, placing, pl
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Actions, Work, failure
 from vsphere_operator.controllers.machine.endings import Endings
-from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
+from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.operations import (
     CLONE,
     DELETE_ISO,
@@ -285,7 +285,7 @@ class MachineController:
 
     async def _prepare(
         self, work: Work, cluster: Cluster, details: Answer[VmDetails] | None
-    ) -> Prepared | AddressesWanted | Problem:
+    ) -> Prepared | steps.TakeAddresses | Problem:
         macs = gather.macs(details)
         return await self._preparation.prepare(work.obj, work.machine, cluster, work.access, macs=macs)
 
@@ -321,8 +321,8 @@ class MachineController:
                 if operation.type == CLONE:
                     placing.clone_ended(work, well=False)
                 return self._set_back(key, work, step, VSphereError(fault), inputs, operation.type)
-            case steps.TakeAddresses(wanted=wanted):
-                return await self._static.take(work, wanted)
+            case steps.TakeAddresses():
+                return await self._static.take(work, step)
             case steps.RecordVm(moref=moref, addresses=addresses):
                 await act.record_vm(work, moref, addresses)
             case steps.RecordDetails(details=details):

@@ -9,7 +9,7 @@ from vsphere_operator.api.machine import Machine
 from vsphere_operator.bootstrap.operating_systems import Family, family_of
 from vsphere_operator.bootstrap.static_network import StaticNetwork
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.machine.observed import AddressesWanted
+from vsphere_operator.controllers.machine.steps import TakeAddresses
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.morefs import MoRef
 from vsphere_operator.vsphere.vm_details import VmDetails
@@ -20,7 +20,7 @@ Networks = tuple[NetworkRef, ...] | None
 
 def wanted(
     cluster: Cluster, machine: Machine, template: VmDetails, networks: Networks
-) -> AddressesWanted | None:
+) -> TakeAddresses | None:
     """Whether the Machine has to be given addresses now: before its VM is made, and not again."""
     if not cluster.spec.machine_networks or _is_made(machine):
         return None
@@ -28,7 +28,7 @@ def wanted(
     held = machine.status.static_addresses
     if held and (held[0].mac or not with_mac):
         return None
-    return AddressesWanted(_network(networks, template), with_mac)
+    return TakeAddresses(_network(networks, template), with_mac)
 
 
 def hindrance(

@@ -13,7 +13,8 @@ from vsphere_operator.controllers.intents import expected, inventory_at
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
-from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
+from vsphere_operator.controllers.machine.observed import Observed, Prepared
+from vsphere_operator.controllers.machine.steps import TakeAddresses
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.inventory.entities import VmEntity
 from vsphere_operator.vsphere.inventory.index import Inventory
@@ -26,7 +27,7 @@ from vsphere_operator.vsphere.vm_details import VmDetails
 class Looks:
     """What has been read and looked up on the way through one reconcile."""
 
-    prepared: Prepared | AddressesWanted | Problem | None = None
+    prepared: Prepared | TakeAddresses | Problem | None = None
     details: Answer[VmDetails] | None = None
     absence: Answer[MoRef] | None = None
     folder_content: Answer[list[MoRef]] | None = None

@@ -10,7 +10,7 @@ from vsphere_operator.api.machine import Machine, MachineTag
 from vsphere_operator.api.vspheresettings import EffectiveSettings
 from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.machine.steps import NameTags, Retag
+from vsphere_operator.controllers.machine.steps import NameTags, Retag, TakeAddresses
 from vsphere_operator.vsphere.answers import Answer
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.inventory.entities import (
@@ -50,16 +50,6 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressesWanted:
-    """All else is there, but the Machine has no static addresses yet: they are part of what it boots with."""
-
-    network: MoRef | None
-    """The first NIC's; None when it is not known."""
-    with_mac: bool = False
-    """Whether the boot data have to name the NIC before vCenter has given it a MAC."""
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
     """One look. ``prepared``, ``details`` and ``ownership`` are None until a step has asked for them.
 
@@ -83,7 +73,7 @@ class Observed:
     absence: Answer[MoRef] | None = None
     folder_unseen: Answer[list[MoRef]] | None = None
     setback: tuple[Problem, float] | None = None
-    prepared: Prepared | AddressesWanted | Problem | None = None
+    prepared: Prepared | TakeAddresses | Problem | None = None
     details: Answer[VmDetails] | None = None
     ownership: Proof | NotOurs | None = None
     moved_by: StoragePod | None = None

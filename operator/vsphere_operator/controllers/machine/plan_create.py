@@ -7,7 +7,7 @@ from vsphere_operator.controllers import conditions
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.machine import address_record, pending_questions
 from vsphere_operator.controllers.machine.addresses import not_reported, routable
-from vsphere_operator.controllers.machine.observed import AddressesWanted, Observed, Prepared
+from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.operations import other_vcenter, resolve
 from vsphere_operator.controllers.machine.steps import (
     AttachTags,
@@ -92,8 +92,8 @@ def _missing(seen: Observed) -> Step:
             return Prepare()
         case Problem() as problem:
             return Block(problem)
-        case AddressesWanted() as wanted:
-            return TakeAddresses(wanted)
+        case TakeAddresses() as step:
+            return step
         case Prepared():
             return Clone()
 
@@ -146,8 +146,8 @@ def _first_boot(seen: Observed, details: VmDetails) -> Step:
             return Prepare()
         case Problem() as problem:
             return Block(problem)
-        case AddressesWanted() as wanted:
-            return TakeAddresses(wanted)
+        case TakeAddresses() as step:
+            return step
         case Prepared() as prepared:
             return _boot(seen, details, prepared)
 

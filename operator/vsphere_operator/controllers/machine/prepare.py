@@ -20,7 +20,8 @@ from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Access
 from vsphere_operator.controllers.faults import problem_of
 from vsphere_operator.controllers.machine import first_nic
-from vsphere_operator.controllers.machine.observed import AddressesWanted, Prepared
+from vsphere_operator.controllers.machine.observed import Prepared
+from vsphere_operator.controllers.machine.steps import TakeAddresses
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.placements import Placement, Site, find_placement, no_storage
 from vsphere_operator.controllers.policies import find_policy
@@ -47,7 +48,7 @@ class Preparation:
 
     async def prepare(
         self, obj: Object, machine: Machine, cluster: Cluster, access: Access, *, macs: Sequence[str]
-    ) -> Prepared | AddressesWanted | Problem:
+    ) -> Prepared | TakeAddresses | Problem:
         """What is needed, or the first thing that stands in the way."""
         refused = unsupported.refused_in_machine(obj["spec"]) or unsupported.refused_in_datacenter(
             access.offer.name, access.offer.vsphere.to_json()

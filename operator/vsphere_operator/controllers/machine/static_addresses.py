@@ -22,8 +22,7 @@ from vsphere_operator.controllers.lifecycle import annotations_of, identity
 from vsphere_operator.controllers.machine import mac_addresses
 from vsphere_operator.controllers.machine.actions import Actions, Work
 from vsphere_operator.controllers.machine.address_claims import Claim, Claims, known_macs, reported_addresses
-from vsphere_operator.controllers.machine.observed import AddressesWanted
-from vsphere_operator.controllers.machine.steps import Block, Wait
+from vsphere_operator.controllers.machine.steps import Block, TakeAddresses, Wait
 from vsphere_operator.controllers.ports import Object, Objects
 
 _LOOK_AGAIN = 60.0
@@ -40,7 +39,7 @@ class StaticAddresses:
         self._beginning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._claims = Claims(objects)
 
-    async def take(self, work: Work, wanted: AddressesWanted) -> Block | None:
+    async def take(self, work: Work, wanted: TakeAddresses) -> Block | None:
         """Choose addresses and write them into the Machine's status; nothing outside has been made by then."""
         cluster = self._cluster(work.machine)
         await self._hold(cluster)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from vsphere_operator.api.machine import MachineTag, StaticAddress
 from vsphere_operator.api.operations import Operation
 from vsphere_operator.controllers.conditions import Problem
-from vsphere_operator.controllers.machine.observed import AddressesWanted
 from vsphere_operator.vsphere.faults import Fault
 from vsphere_operator.vsphere.inventory.entities import StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
@@ -51,9 +50,14 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class TakeAddresses:
-    """Take static addresses from the Cluster's pools for the VM that is to be made."""
+    """Take static addresses from the Cluster's pools for the VM that is to be made: they are in what it boots with.
 
-    wanted: AddressesWanted
+    ``network`` is the first NIC's, None when it is not known. ``with_mac``: the boot data have to name the NIC before
+    vCenter has given it a MAC.
+    """
+
+    network: MoRef | None
+    with_mac: bool = False
 
 
 @dataclass(frozen=True, slots=True)
