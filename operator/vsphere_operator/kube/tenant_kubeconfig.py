@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-LONGEST = 256 * 1024
-"""Bytes; a kubeconfig with its certificates has some thousands."""
+LONGEST = 64 * 1024
+"""Bytes; a kubeconfig with its certificates has some thousands, and parsing a spiteful one costs seconds a MiB."""
 
 
 class KubeconfigError(Exception):

@@ -12,7 +12,7 @@ from tests.unit.cloudconfig import gcfg
 from tests.unit.controllers.fakes import samples
 from tests.unit.controllers.fakes.samples import NAMESPACE, PASSWORD
 from tests.unit.controllers.fakes.site import Site
-from vsphere_operator.kube.errors import Unauthorized, Unavailable
+from vsphere_operator.kube.errors import Forbidden, Unauthorized, Unavailable
 
 CSI = ("Secret", "vmware-system-csi", "vsphere-config-secret")
 CCM = ("Secret", "kube-system", "vsphere-cloud-secret")
@@ -212,10 +212,28 @@ async def test_a_user_cluster_that_never_answers_is_asked_less_and_less(site: Si
     assert 8 <= asked <= 25
 
 
-async def test_a_rejected_login_is_told_and_a_new_kubeconfig_tried_at_once(site: Site) -> None:
+async def test_what_a_server_quotes_of_a_secret_is_told_nowhere(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(_: Any) -> Any:
+        raise Forbidden(403, "Forbidden", f'a webhook denied {{"password": "{PASSWORD}"}}')
+
+    monkeypatch.setattr(site.user_cluster, "create_applied", refuse)
+    await with_user_cluster(site)
+    condition = site.condition("Cluster", "shop", "UserClusterReachable")
+    assert condition["reason"] == "UserClusterForbidden"
+    assert CSI[2] in condition["message"]
+    assert PASSWORD not in str(site.api.written) + str(site.events()) + caplog.text
+
+
+async def test_a_rejected_login_is_told_and_a_renewed_one_tried(site: Site) -> None:
     site.user_cluster.fail = Unauthorized(401, "Unauthorized", "no")
     await with_user_cluster(site)
     assert site.reason("Cluster", "shop", "UserClusterReachable") == "KubeconfigRejected"
+    assert not site.is_ready("Cluster", "shop")
+    site.user_cluster.fail = None
+    await look_in(site, 6)
+    assert site.is_ready("Cluster", "shop")
 
 
 async def test_a_kubeconfig_that_comes_later_is_no_fault_and_is_used_at_once(site: Site) -> None:

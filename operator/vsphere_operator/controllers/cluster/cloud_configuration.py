@@ -118,7 +118,7 @@ class CloudConfiguration:
             return
         problem = outcome.problem
         if problem is not None and problem.condition == USER_CLUSTER_REACHABLE:
-            work.remark(problem)
+            (work.hindered if problem.stalled else work.remark)(problem)
             work.keep(delivery_actions.DELIVERED)
             return
         work.found(USER_CLUSTER_REACHABLE, "Answers")

@@ -6,7 +6,7 @@ Everything here may take as long as a tenant's API server lets it: never call it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from vsphere_operator.api.cluster import DeliveredObject
 from vsphere_operator.controllers.cluster import delivery
@@ -14,7 +14,7 @@ from vsphere_operator.controllers.cluster.delivery import Delivery, Wanted
 from vsphere_operator.controllers.conditions import Problem, named
 from vsphere_operator.controllers.ports import Object
 from vsphere_operator.controllers.user_clusters import UserCluster
-from vsphere_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from vsphere_operator.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, error_of
 from vsphere_operator.kube.kinds import KINDS
 
 DELIVERED = "CloudConfigDelivered"
@@ -75,26 +75,37 @@ async def _keep(cluster: UserCluster, one: Wanted, cluster_id: str) -> bool:
     if place.kind == "StorageClass":
         obj = delivery.as_default(obj, await cluster.select(KINDS["StorageClass"]))
     if found is None:
-        await _create(cluster, obj)
+        await _create(cluster, place, obj)
         return True
     match delivery.difference(found, obj):
         case "remake":
             await cluster.delete(place.kind, place.namespace or "", place.name, uid=found["metadata"]["uid"])
-            await cluster.create_applied(obj)
+            await _written(place, cluster.create_applied(obj))
         case "changed":
-            await cluster.apply_over(obj, found)
+            await _written(place, cluster.apply_over(obj, found))
     return True
 
 
-async def _create(cluster: UserCluster, obj: Object) -> None:
+async def _create(cluster: UserCluster, place: DeliveredObject, obj: Object) -> None:
     try:
-        await cluster.create_applied(obj)
+        await _written(place, cluster.create_applied(obj))
     except NotFound:
-        if obj["metadata"].get("namespace") != delivery.CSI_NAMESPACE:
+        if place.namespace != delivery.CSI_NAMESPACE:
             raise
         # The driver is not installed yet; its own manifest takes over a namespace that is there.
         await _create_namespace(cluster)
-        await cluster.create_applied(obj)
+        await _written(place, cluster.create_applied(obj))
+
+
+async def _written(place: DeliveredObject, call: Awaitable[object]) -> None:
+    """The call; a refusal in words of our own, because a server or a webhook in it may quote what was sent."""
+    try:
+        await call
+    except KubeError as error:
+        if error.status == 0:  # nobody answered: the words are ours already
+            raise
+        words = f"{name_of(place)} was refused ({error.reason or error.status})"
+        raise error_of(error.status, error.reason, words, retry_after=error.retry_after) from None
 
 
 async def _create_namespace(cluster: UserCluster) -> None:
