@@ -255,6 +255,26 @@ async def test_a_refused_kubeconfig_is_told_to_a_person(site: Site) -> None:
     assert not site.user_cluster.objects
 
 
+@pytest.mark.parametrize("username", ["ccm", "c\ncm@vsphere.local"])
+async def test_what_cannot_be_written_any_more_stays_as_it_was(site: Site, username: str) -> None:
+    await with_user_cluster(site)
+    before = dict(site.user_cluster.objects)
+    site.api.secret(NAMESPACE, "ccm", username=username, password=PASSWORD)
+    await look_in(site, 13)
+    assert not site.is_ready("Cluster", "shop")
+    assert set(site.user_cluster.objects) == set(before)
+    assert site.user_cluster.objects[CSI] == before[CSI]
+
+
+async def test_without_a_user_any_more_what_was_delivered_stays(site: Site) -> None:
+    await with_user_cluster(site)
+    before = dict(site.user_cluster.objects)
+    vsphere = {"credentialsSecretRef": None}
+    site.api.edit("Cluster", NAMESPACE, "shop", spec={"cloud": {"vsphere": vsphere}})
+    await look_in(site, 13)
+    assert site.user_cluster.objects == before
+
+
 async def test_without_a_consumer_nothing_is_delivered(site: Site) -> None:
     cluster = samples.a_cluster()
     cluster["spec"]["kubeconfigSecretRef"] = {"name": "kubeconfig"}

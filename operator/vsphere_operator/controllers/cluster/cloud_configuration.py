@@ -104,7 +104,7 @@ class CloudConfiguration:
         )
 
     def _look(self, key: Key, work: Work, offer: Offer, found: UserCluster, wanted: Delivery) -> None:
-        recorded = list(work.status.delivered) if wanted.wanted else []
+        recorded = list(work.status.delivered) if wanted.complete else []
         outcome = self._deliveries.look(
             key,
             (wanted.fingerprint, found),

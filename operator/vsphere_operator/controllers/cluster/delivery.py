@@ -54,11 +54,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """All that one Cluster delivers. ``refused`` says what cannot be delivered, and why."""
+    """All that one Cluster delivers. ``refused`` says what cannot be delivered, and why.
+
+    Only a ``complete`` one shows what is wanted no more; what cannot be written now stays as it was.
+    """
 
     cluster_id: str
     wanted: tuple[Wanted, ...] = ()
     refused: tuple[str, ...] = ()
+    complete: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -82,7 +86,8 @@ def plan(files: CloudFiles, *, cluster: str, installation: str, storage_policy: 
             refused.append(str(error))
     if files.ca_bundle:
         wanted.append(mark.config_map(CCM_NAMESPACE, CA_CONFIG_MAP, {CA_KEY: files.ca_bundle}))
-    return Delivery(files.config.cluster_id, tuple(wanted), tuple(refused))
+    complete = files.csi is not None and files.ccm is not None and not refused
+    return Delivery(files.config.cluster_id, tuple(wanted), tuple(refused), complete)
 
 
 def is_ours(found: Object, cluster_id: str) -> bool:
