@@ -50,6 +50,7 @@ def world(clock: Clock) -> tuple[Wakeups, FakeObjects]:
     ready = _conditions(Ready="True")
     api.put({**samples.a_seed(caBundleRef=bundle), "status": {"conditions": ready}})
     cluster = samples.a_cluster(credentialsSecretRef={"name": "ccm"})
+    cluster["spec"]["kubeconfigSecretRef"] = {"name": "kubeconfig"}
     status = {
         "conditions": [*ready, *_conditions(FolderReady="True")],
         "folder": {"moRef": FOLDER, "path": "x"},
@@ -83,6 +84,10 @@ OBJECTS: list[tuple[str, dict[str, Any], set[Key]]] = [
     ("infrastructure user", _named("Secret", "vsphere-operator", "infra"),
      {SEED, CLUSTER, READY, BUSY, STUCK}),
     ("a Cluster's user", _named("Secret", NAMESPACE, "ccm"), {CLUSTER, READY, BUSY, STUCK}),
+    ("what is written beside a Cluster", _named("Secret", NAMESPACE, "shop-cloud-config"), {CLUSTER}),
+    ("that of CSI", _named("Secret", NAMESPACE, "shop-csi-config"), {CLUSTER}),
+    ("that name elsewhere", _named("Secret", "x", "shop-csi-config"), set()),
+    ("its kubeconfig", _named("Secret", NAMESPACE, "kubeconfig"), {CLUSTER}),
     ("bootstrap data", _named("Secret", NAMESPACE, "boot"), {BUSY, STUCK}),
     ("any other Secret", _named("Secret", NAMESPACE, "x"), set()),
     ("a bootstrap Secret's name elsewhere", _named("Secret", "x", "boot"), set()),

@@ -45,6 +45,14 @@ class FakeApi(KubeApi):
             raise AlreadyExists(409, "AlreadyExists", f"{key} exists")
         return self.put(dict(obj))
 
+    async def apply(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+        key = _key(obj)
+        found = self._found("apply", key)
+        version = obj["metadata"].get("resourceVersion")
+        if version not in (None, found["metadata"]["resourceVersion"]):
+            raise Conflict(409, "Conflict", "modified")
+        return self.put({**found, **obj, "metadata": {**found["metadata"], **obj["metadata"]}})
+
     async def merge_patch(
         self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]
     ) -> dict[str, Any]:

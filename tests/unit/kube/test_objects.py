@@ -44,6 +44,19 @@ async def test_what_was_written_is_read_at_once() -> None:
     assert len(bench.changes) == 2, "whoever listens for changes hears of our own ones"
 
 
+async def test_an_applied_secret_is_known_at_once_and_its_content_is_not_kept() -> None:
+    bench = Bench()
+    old = bench.seen(a_secret(value="sesame"))
+    new = a_secret(value="open")
+    await bench.objects.apply({**new, "metadata": {**new["metadata"], "labels": {"a": "b"}}})
+    known = bench.objects.get("Secret", "team", "token")
+    assert known is not None
+    assert known["metadata"]["labels"] == {"a": "b"}
+    assert "data" not in known
+    with pytest.raises(Conflict):
+        await bench.objects.apply({**new, "metadata": old["metadata"]})
+
+
 async def test_a_stale_intent_is_a_conflict_and_leaves_the_store_alone() -> None:
     bench = Bench()
     old = bench.seen(a_cluster())

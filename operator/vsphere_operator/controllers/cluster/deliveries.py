@@ -19,7 +19,7 @@ from vsphere_operator.runtime.queue import Clock
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 64
+AT_ONCE = 256
 """User clusters that are talked to at the same time."""
 LONGEST = 60.0
 """Seconds for one delivery in all."""
