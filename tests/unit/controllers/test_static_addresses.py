@@ -336,6 +336,30 @@ async def test_a_machine_whose_status_was_lost_has_its_addresses_again_from_its_
     assert held(site, "worker-2") == ["10.1.0.3", "2001:db8::3"]
 
 
+async def test_no_address_is_given_while_a_vm_of_the_cluster_has_not_been_read_again(site: Site) -> None:
+    """A backup brings Machines without their status; one of them is held, so that nobody reads its VM."""
+    with_pools(site)
+    site.api.put(samples.a_machine("worker-1"))
+    await site.run()
+    machine = site.object("Machine", "worker-1")
+    del machine["status"]
+    machine["metadata"]["annotations"]["cluster.x-k8s.io/paused"] = "true"
+    site.restart()
+    site.vm_of("worker-1").addresses = ()
+    site.api.put(machine)
+    site.api.put(samples.a_machine("worker-2"))
+    await site.run()
+    assert not held(site, "worker-2")
+    assert site.reason("Machine", "worker-2", "AddressesReady") == "AddressesUnread"
+    assert '"worker-1"' in site.condition("Machine", "worker-2", "AddressesReady")["message"]
+    site.api.edit(
+        "Machine", NAMESPACE, "worker-1", metadata={"annotations": {"cluster.x-k8s.io/paused": None}}
+    )
+    await site.run()
+    assert (held(site, "worker-1"), held(site, "worker-2")) == (["10.1.0.2"], ["10.1.0.3"])
+    assert site.is_ready("Machine", "worker-2")
+
+
 async def test_a_guest_with_another_address_only_is_told(site: Site) -> None:
     def stubborn(vm: Any) -> None:
         vm.addresses = ("10.77.0.1",)

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 from vsphere_operator.controllers import indexes
 from vsphere_operator.controllers.address_pools import canonical
-from vsphere_operator.controllers.lifecycle import metadata
+from vsphere_operator.controllers.lifecycle import identity, metadata
 from vsphere_operator.controllers.ports import Object, Objects
+from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.inventory.entities import VmEntity
 from vsphere_operator.vsphere.inventory.index import Inventory
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.ownership import Proof, proves
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,28 @@ class Claims:
         self._objects = objects
         self._promised: defaultdict[str, list[Claim]] = defaultdict(list)
 
+    def held_in_cluster(self, claim: Claim) -> frozenset[str]:
+        """What the other Machines of the Cluster have: one look at all is cheaper than one for each address."""
+        return frozenset(
+            held["address"]
+            for obj in self._objects.by_index("Machine", indexes.CLUSTER, claim.cluster)
+            if metadata(obj)["uid"] != claim.machine
+            for held in indexes.static_addresses(obj)
+        )
+
+    def unread(self, claim: Claim, installation: str, inventory: Inventory) -> str | None:
+        """A Machine of the Cluster that has a VM by our mark and not in its status: a backup was restored.
+
+        Its name; what it holds is known when its VM has been read.
+        """
+        for obj in self._objects.by_index("Machine", indexes.CLUSTER, claim.cluster):
+            status = obj.get("status") or {}
+            if status.get("operation") or (status.get("vm") or {}).get("moRef"):
+                continue
+            if metadata(obj)["uid"] != claim.machine and _has_vm(obj, installation, inventory):
+                return str(metadata(obj)["name"])
+        return None
+
     def has_address(self, address: str, claim: Claim) -> bool:
         """Whether it is somebody else's; as :func:`canonical` writes it."""
         return self._is_taken(indexes.STATIC_ADDRESS, address, claim)
@@ -81,6 +105,22 @@ class Claims:
         return any(other.excludes(claim) for other in self._promised.get(value, ()))
 
 
+def _has_vm(machine: Object, installation: str, inventory: Inventory) -> bool:
+    machine_id = identity(machine)
+    return any(
+        isinstance(
+            proves(
+                vm,
+                installation=installation,
+                machine_id=machine_id,
+                instance_uuid=instance_uuid(machine_id),
+            ),
+            Proof,
+        )
+        for vm in inventory.vms_marked_for(machine_id)
+    )
+
+
 def reported_addresses(inventory: Inventory, network: MoRef | None, *, but: str) -> frozenset[str]:
     """What VMs say that they have in that network: also those of Machines that were let go, or lost their status.
 
@@ -89,11 +129,13 @@ def reported_addresses(inventory: Inventory, network: MoRef | None, *, but: str)
     entity = inventory.get(network) if network else None
     name = entity.name if entity else None
     return frozenset(
-        canonical(ip)
+        # Each VM has a link-local address, which nobody hands out: parsing those of 10,000 VMs would take a while.
+        canonical(ip) if ":" in ip else ip
         for vm in _others(inventory, but)
         for nic in vm.guest_nics
         if name is None or nic.network in (None, "", name)
         for ip in nic.ips
+        if not ip.startswith("fe80:")
     )
 
 

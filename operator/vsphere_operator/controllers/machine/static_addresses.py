@@ -25,6 +25,7 @@ from vsphere_operator.controllers.machine.address_claims import Claim, Claims, k
 from vsphere_operator.controllers.machine.steps import Block, TakeAddresses, Wait
 from vsphere_operator.controllers.ports import Object, Objects
 
+_READ_AGAIN = 5.0
 _LOOK_AGAIN = 60.0
 """Seconds until an exhausted pool is looked at again; an address that a Machine gives back wakes sooner."""
 
@@ -46,9 +47,12 @@ class StaticAddresses:
         where = {"network": wanted.network, "vcenter": work.access.instance_uuid}
         claim = Claim.of(work.obj, {"network": wanted.network, "vCenter": work.access.instance_uuid})
         inventory, own = work.access.vcenter.inventory, work.instance_uuid
-        reported = reported_addresses(inventory, wanted.network, but=own)
+        unread = self._claims.unread(claim, work.installation, inventory)
+        if unread is not None:
+            return Block(_unread(unread))
+        known = reported_addresses(inventory, wanted.network, but=own) | self._claims.held_in_cluster(claim)
         chosen = address_pools.choose(
-            cluster.spec.machine_networks or [], lambda a: a in reported or self._claims.has_address(a, claim)
+            cluster.spec.machine_networks or [], lambda a: a in known or self._claims.has_address(a, claim)
         )
         if isinstance(chosen, Exhausted):
             return Block(_exhausted(chosen, cluster))
@@ -118,6 +122,14 @@ class StaticAddresses:
 
 def _term(cluster: Object) -> str | None:
     return annotations_of(cluster).get(ADDRESS_TERM_ANNOTATION)
+
+
+def _unread(machine: str) -> Problem:
+    words = (
+        f'waits until the VM of the Machine "{machine}", which its status does not name, has been read: it has '
+        "addresses of its own"
+    )
+    return Problem(ADDRESSES_READY, "AddressesUnread", words, stalled=False, retry_after=_READ_AGAIN)
 
 
 def _exhausted(chosen: Exhausted, cluster: Cluster) -> Problem:
