@@ -68,9 +68,15 @@ class Outgoing:
         if self.die_at == mine and self.phase == "before":
             self.die(name)
         await asyncio.sleep(0)  # others get their turn, as with a real call
-        result = await effect()
+        dies = self.die_at == mine and self.phase == "after"
+        try:
+            result = await effect()
+        except Exception:
+            if dies:
+                self.die(name)
+            raise
         await asyncio.sleep(0)
-        if self.die_at == mine and self.phase == "after":
+        if dies:
             self.die(name)
         return result
 
