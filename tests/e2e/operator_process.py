@@ -14,11 +14,15 @@ LEASE = "vsphere-operator"
 
 
 class OperatorProcess:
-    """One `vsphere-operator run`; its log goes to a file that later processes append to."""
+    """One `vsphere-operator run`; its log goes to a file that later processes append to.
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
+    With a lease of its own it leads beside another one, as nobody should let it.
+    """
+
+    def __init__(self, kubeconfig: Path, log: Path, lease: str = LEASE) -> None:
         self._kubeconfig = kubeconfig
         self._log = log
+        self._lease = lease
         self._process: subprocess.Popen[bytes] | None = None
         self._ended_by_us = False
 
@@ -40,7 +44,7 @@ class OperatorProcess:
     def start(self) -> None:
         command = [
             *(COMMAND, "run", "--kubeconfig", self._kubeconfig, "--namespace", NAMESPACE),
-            *("--health-port", "0", "--lease-name", LEASE),
+            *("--health-port", "0", "--lease-name", self._lease),
         ]
         environment = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"}
         with self._log.open("ab") as log:

@@ -14,8 +14,9 @@ from pyVmomi import vmodl
 from tests.e2e import objects
 from tests.e2e.boot_data import ignition_files
 from tests.e2e.call_log import last_call, own_calls
+from tests.e2e.operator_process import NAMESPACE
 from tests.e2e.seed_api import Object
-from tests.e2e.world import Tenant
+from tests.e2e.world import START_LIMIT, Tenant
 
 POOL = {"cidr": "10.1.0.0/29", "gateway": "10.1.0.1", "dnsServers": ["10.9.0.53"]}
 FREE = [f"10.1.0.{n}" for n in (2, 3, 4, 5, 6)]
@@ -99,6 +100,24 @@ def test_a_killed_operator_gives_no_address_twice(tenant: Tenant) -> None:
         machines = tenant.all_ready("workers", 4, seconds=60)
     assert sorted(a for m in machines for a in given(m)) == FREE[:4]
     assert {vm.guest.ipAddress for vm in tenant.vms()} == set(FREE[:4])
+
+
+def test_two_operators_that_both_lead_give_no_address_twice(tenant: Tenant) -> None:
+    world, lease = tenant.world, f"another-{tenant.namespace}"
+    tenant.shop(machineNetworks=[POOL])
+    rival = world.another_operator(lease)
+    rival.start()
+    try:
+        world.eventually(lambda: world.api.lease_holder(NAMESPACE, lease), "both lead", seconds=START_LIMIT)
+        with no_doubles(tenant):
+            for n in range(5):
+                tenant.create_machine(f"worker-{n}")
+            machines = [tenant.ready("Machine", f"worker-{n}", seconds=90) for n in range(5)]
+        assert sorted(a for m in machines for a in given(m)) == FREE
+        assert {vm.guest.ipAddress for vm in tenant.vms()} == set(FREE)
+    finally:
+        rival.stop()
+        world.api.delete_lease(NAMESPACE, lease)
 
 
 @pytest.mark.parametrize("system", ["ubuntu", "flatcar"])

@@ -45,9 +45,9 @@ class World:
         self.operator = self.another_operator()
         self.foreign_vms: set[str] = set()
 
-    def another_operator(self) -> OperatorProcess:
+    def another_operator(self, lease: str = LEASE) -> OperatorProcess:
         """An operator that has not been started yet."""
-        return OperatorProcess(self.bed.info.kubeconfig.operator, self.log)
+        return OperatorProcess(self.bed.info.kubeconfig.operator, self.log, lease)
 
     def start_operator(self) -> None:
         """Start it and wait until it leads."""
