@@ -78,7 +78,7 @@ def test_what_is_changed_or_deleted_behind_our_back_comes_back(tenant: Tenant) -
     tenant.eventually(lambda: beside(tenant, "shop-csi-config") == right, "the change is undone")
     tenant.api.delete_secret(tenant.namespace, "shop-csi-config")
     tenant.eventually(lambda: beside(tenant, "shop-csi-config") == right, "the Secret is back")
-    tenant.eventually(lambda: tenant.told("CloudConfigRepaired", "shop-csi-config"), "an event tells")
+    tenant.eventually(lambda: tenant.told("DriftRepaired", "shop-csi-config"), "an event tells")
 
 
 def test_a_foreign_secret_of_that_name_is_never_overwritten(tenant: Tenant) -> None:

@@ -1,4 +1,4 @@
-"""What others changed in vCenter: set right and counted, or only told, as the Cluster's `driftPolicy` says.
+"""What others changed of what we made: set right and counted, or only told, as the Cluster's `driftPolicy` says.
 
 Looking is the same for both. Whoever finds a difference asks `only_told` before it acts.
 """
@@ -20,6 +20,7 @@ FOLDER_MOVED = "FolderMoved"
 FOLDER_TAGS = "FolderTagsChanged"
 VM_TAGS = "VMTagsChanged"
 POWER_STATE = "PowerStateChanged"
+CLOUD_CONFIG = "CloudConfigChanged"
 
 
 class DriftMetrics(Protocol):

@@ -146,7 +146,7 @@ async def test_what_somebody_changed_or_deleted_is_as_it_was_again(site: Site) -
     site.delete("Secret", "shop-csi-config")
     await site.run(patience=1)
     assert csi_in(site)
-    assert [reason for _, reason, _ in site.events()].count("CloudConfigRepaired") == 2
+    assert [reason for _, reason, _ in site.events()].count("DriftRepaired") == 2
 
 
 async def test_a_foreign_secret_of_that_name_is_left_alone_until_it_goes(site: Site) -> None:
@@ -183,7 +183,7 @@ async def test_after_a_restart_it_is_written_over_its_own_without_a_word(site: S
     site.restart()
     await site.run()
     assert site.api.objects[CLOUD]["metadata"]["resourceVersion"] == version
-    assert "CloudConfigRepaired" not in [reason for _, reason, _ in site.events()]
+    assert "DriftRepaired" not in [reason for _, reason, _ in site.events()]
 
 
 async def test_it_is_written_although_vcenter_does_not_answer(site: Site) -> None:

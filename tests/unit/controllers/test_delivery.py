@@ -127,6 +127,7 @@ async def test_what_is_deleted_or_changed_comes_back_at_the_next_look(
         right.get("data"),
         right["metadata"]["labels"],
     )
+    assert any(reason == "DriftRepaired" and place[2] in words for _, reason, words in site.events())
     if "data" in again:
         site.user_cluster.put(*(place[0], place[2], place[1]), metadata=again["metadata"], data={"a": "b"})
         await look_in(site, 13)
@@ -138,6 +139,7 @@ async def test_what_is_as_it_shall_be_is_not_written_again(site: Site) -> None:
     before = calls(site)
     await look_in(site, 40)
     assert calls(site) == before
+    assert "DriftRepaired" not in [reason for _, reason, _ in site.events()]
 
 
 @pytest.mark.parametrize("place", [CSI, CCM, CONFIG, CLASS])
@@ -175,6 +177,7 @@ async def test_there_is_one_default_class_and_it_is_not_ours_where_there_is_anot
     another_class(site)
     await look_in(site, 13)
     assert not is_default(site)
+    assert "DriftRepaired" not in [reason for _, reason, _ in site.events()]
 
 
 async def test_a_class_of_ours_whose_fixed_fields_differ_is_made_anew(site: Site) -> None:

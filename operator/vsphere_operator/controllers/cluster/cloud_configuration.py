@@ -20,8 +20,9 @@ from vsphere_operator.controllers.cluster.delivery import Delivery
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.datacenters import Offer
+from vsphere_operator.controllers.drift import CLOUD_CONFIG, Difference, Drift
 from vsphere_operator.controllers.lifecycle import metadata
-from vsphere_operator.controllers.ports import Events, Objects
+from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.controllers.presets import PresetUse, preset_for
 from vsphere_operator.controllers.user_clusters import USER_CLUSTER_REACHABLE, UserCluster, UserClusterPool
 from vsphere_operator.runtime.keys import Key, key_of
@@ -35,14 +36,15 @@ class CloudConfiguration:
         self,
         *,
         objects: Objects,
-        events: Events,
+        drift: Drift,
         user_clusters: UserClusterPool | None,
         wake: Callable[[Key], None],
         clock: Clock,
     ) -> None:
         self._objects = objects
         self._pool = user_clusters
-        self._secrets = CloudSecrets(objects, events)
+        self._drift = drift
+        self._secrets = CloudSecrets(objects, drift)
         self._deliveries = Deliveries(wake, clock)
 
     def forget(self, key: Key) -> None:
@@ -105,10 +107,12 @@ class CloudConfiguration:
 
     def _look(self, key: Key, work: Work, offer: Offer, found: UserCluster, wanted: Delivery) -> None:
         recorded = list(work.status.delivered) if wanted.complete else []
+        fingerprint, obj = (wanted.fingerprint, found), work.obj
+        repeated = self._deliveries.was_done(key, fingerprint)
         outcome = self._deliveries.look(
             key,
-            (wanted.fingerprint, found),
-            lambda: delivery_actions.deliver(found, wanted, recorded),
+            fingerprint,
+            lambda: self._try(obj, found, wanted, recorded, repeated=repeated),
             interval=parse_duration(offer.vsphere.resync_interval),
         )
         work.look_again_in(self._deliveries.next_look(key))
@@ -126,6 +130,22 @@ class CloudConfiguration:
             work.hindered(problem)
         elif wanted.wanted:
             work.found(delivery_actions.DELIVERED, "Delivered")
+
+    async def _try(
+        self,
+        obj: Object,
+        found: UserCluster,
+        wanted: Delivery,
+        recorded: list[DeliveredObject],
+        *,
+        repeated: bool,
+    ) -> Problem | None:
+        """What a repeated try has to write is what somebody changed since the last one."""
+        written, problem = await delivery_actions.deliver(found, wanted, recorded)
+        for name in written if repeated else ():
+            words = f"The {name} in the user cluster was changed or deleted, and is as it was again."
+            self._drift.repaired(obj, Difference(CLOUD_CONFIG, words))
+        return problem
 
 
 def _policy(work: Work, offer: Offer, preset: PresetUse | None) -> str | None:

@@ -25,8 +25,9 @@ from vsphere_operator.controllers.cluster.cloud_config import (
 )
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
+from vsphere_operator.controllers.drift import CLOUD_CONFIG, Difference, Drift
 from vsphere_operator.controllers.lifecycle import labels_of, metadata, owner_reference
-from vsphere_operator.controllers.ports import Events, Object, Objects
+from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.kube.errors import AlreadyExists, Conflict, KubeError, Unavailable
 from vsphere_operator.runtime.keys import Key
 
@@ -42,9 +43,9 @@ class _Written:
 class CloudSecrets:
     """Writes the Secrets; remembers which version of each was right, so that an unchanged one costs no call."""
 
-    def __init__(self, objects: Objects, events: Events) -> None:
+    def __init__(self, objects: Objects, drift: Drift) -> None:
         self._objects = objects
-        self._events = events
+        self._drift = drift
         self._written: dict[Key, _Written] = {}
 
     async def ensure(self, work: Work, files: CloudFiles) -> Problem | None:
@@ -81,7 +82,7 @@ class CloudSecrets:
         self._written[key] = _as_written(after, wanted, work)
         if before is not None and before.checksum == wanted and _version(obj) != _version(after):
             words = f"The Secret {key.name} was changed or deleted by somebody else, and is as it was again."
-            self._events.normal(work.obj, "CloudConfigRepaired", words)
+            self._drift.repaired(work.obj, Difference(CLOUD_CONFIG, words))
         return None
 
     async def _made(self, manifest: dict[str, Any]) -> Object:

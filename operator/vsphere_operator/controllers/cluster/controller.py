@@ -97,10 +97,10 @@ class ClusterController:
         self._turns = Turns()
         self._tag_looks = TagLooks(clock)
         self._user_cluster_looks = UserClusterLooks(wake, clock)
-        self._cloud = CloudConfiguration(
-            objects=objects, events=events, user_clusters=user_clusters, wake=wake, clock=clock
-        )
         self._drift = Drift(events, drift_metrics)
+        self._cloud = CloudConfiguration(
+            objects=objects, drift=self._drift, user_clusters=user_clusters, wake=wake, clock=clock
+        )
 
     async def reconcile(self, key: Key) -> Result:
         obj = self._objects.get(self.kind, key.namespace, key.name)

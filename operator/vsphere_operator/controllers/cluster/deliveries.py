@@ -70,6 +70,11 @@ class Deliveries:
             state.task.add_done_callback(_ended)
         return state.outcome if state.tried == wanted else None
 
+    def was_done(self, key: Key, wanted: object) -> bool:
+        """Whether the last try was for the same and succeeded."""
+        state = self._states.get(key)
+        return state is not None and state.tried == wanted and state.outcome == Outcome(None)
+
     def next_look(self, key: Key) -> float | None:
         """Seconds until a try is due, None while one is under way: its end wakes the Cluster."""
         state = self._states.get(key)

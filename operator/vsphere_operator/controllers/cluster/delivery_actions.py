@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Iterable, Sequence
+from typing import Literal
 
 from vsphere_operator.api.cluster import DeliveredObject
 from vsphere_operator.controllers.cluster import delivery
@@ -23,21 +24,29 @@ CSI_NAMESPACE_OBJECT = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"n
 
 async def deliver(
     cluster: UserCluster, wanted: Delivery, recorded: Iterable[DeliveredObject] = ()
-) -> Problem | None:
+) -> tuple[list[str], Problem | None]:
     """Make what is missing, mend what was changed, and remove what was ``recorded`` once and is wanted no more.
 
-    Also an empty delivery asks the server for something, so that the answer shows whether it can be reached. Raises
-    KubeErrors.
+    Gives the names of what had to be written, and what stands in the way. Also an empty delivery asks the server for
+    something, so that the answer shows whether it can be reached. Raises KubeErrors.
     """
+    written: list[str] = []
     taken: list[str] = []
     await cluster.find("Namespace", "", delivery.CCM_NAMESPACE)
     for one in wanted.wanted:
-        if not await _keep(cluster, one, wanted.cluster_id):
-            taken.append(name_of(one.place))
+        match await _keep(cluster, one, wanted.cluster_id):
+            case "foreign":
+                taken.append(name_of(one.place))
+            case "written":
+                written.append(name_of(one.place))
     places = {one.place for one in wanted.wanted}
     for place in recorded:
         if place not in places:
             await _remove(cluster, place, wanted.cluster_id)
+    return written, _hindrance(taken, wanted)
+
+
+def _hindrance(taken: Sequence[str], wanted: Delivery) -> Problem | None:
     if taken:
         words = (
             f"the user cluster has {named(taken)} already, not made for this Cluster, and left as it is; "
@@ -66,24 +75,29 @@ def name_of(place: DeliveredObject) -> str:
     return f"{place.kind} {place.namespace}/{place.name}" if place.namespace else f"{place.kind} {place.name}"
 
 
-async def _keep(cluster: UserCluster, one: Wanted, cluster_id: str) -> bool:
-    """Whether the object is ours and as it shall be now."""
+_Kept = Literal["foreign", "written", "unchanged"]
+
+
+async def _keep(cluster: UserCluster, one: Wanted, cluster_id: str) -> _Kept:
+    """The object as it shall be, unless it is somebody else's."""
     place, obj = one.place, one.obj
     found = await cluster.find(place.kind, place.namespace or "", place.name)
     if found is not None and not delivery.is_ours(found, cluster_id):
-        return False
+        return "foreign"
     if place.kind == "StorageClass":
         obj = delivery.as_default(obj, await cluster.select(KINDS["StorageClass"]))
     if found is None:
         await _create(cluster, place, obj)
-        return True
+        return "written"
     match delivery.difference(found, obj):
         case "remake":
             await cluster.delete(place.kind, place.namespace or "", place.name, uid=found["metadata"]["uid"])
             await _written(place, cluster.create_applied(obj))
+            return "written"
         case "changed":
             await _written(place, cluster.apply_over(obj, found))
-    return True
+            return "written" if delivery.difference(found, one.obj) != "none" else "unchanged"
+    return "unchanged"
 
 
 async def _create(cluster: UserCluster, place: DeliveredObject, obj: Object) -> None:
