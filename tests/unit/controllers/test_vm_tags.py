@@ -14,8 +14,9 @@ from tests.unit.controllers.fakes.vcenter import NO_PERMISSION, TEMPLATE, FakeTa
 from vsphere_operator.api.cluster import TagStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.controllers.cluster.vm_tags import Changes, Worker, changes
+from vsphere_operator.vsphere.faults import Fault, FaultClass
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.tags import Category, Tag
+from vsphere_operator.vsphere.tags import Category, Tag, TagBatchError
 
 TAGGED: dict[str, Any] = {"tags": [{"name": "env"}, {"name": "shop", "category": "owner"}], "tagVMs": True}
 OWN = [{"name": "theirs", "category": "k8c"}]
@@ -191,6 +192,19 @@ async def test_a_refused_tag_is_told_and_not_asked_for_in_a_loop(site: Site) -> 
     assert site.outgoing.count("attach tags") - before == 2
     assert site.reason("Machine", "one", "TagsAttached") == "NoPermission"
     assert site.is_ready("Machine", "one")
+
+
+async def test_a_tag_that_a_vm_does_not_take_keeps_no_other_from_it_and_is_told(site: Site) -> None:
+    await with_workers(site, "one", "two")
+    refused = Fault(FaultClass.CONFLICT, "TagBatchFailed", "Could not be attached.", 30.0, "TagBatchFailed")
+    site.world.refuse_batch["attach to many"] = [TagBatchError(refused, ())]
+    change(site, tags=[{"name": "env"}, {"name": "new"}, {"name": "newer"}])
+    await site.run(patience=5)
+    assert on(site, "one") == on(site, "two") == {"env", "newer"}
+    assert site.reason("Cluster", "shop", "TagsReady") == "TagBatchFailed"
+    await site.run(patience=100)
+    assert on(site, "one") == {"env", "new", "newer"}
+    assert site.is_ready("Cluster", "shop")
 
 
 async def test_a_vm_that_is_not_the_machines_any_more_is_not_tagged(site: Site) -> None:

@@ -57,7 +57,7 @@ def in_line(work: Work, seen: Seen) -> bool:
     known, on_vms = work.status, work.cluster.spec.cloud.vsphere.tag_vms
     if work.operation(CREATE_TAG) or work.operation(CREATE_CATEGORY):
         return False
-    wanted = {_recorded(work, one) for one in _wanted(work)}
+    wanted = {_recorded(known.tags, one) for one in _wanted(work)}
     if wanted != {t.id for t in known.tags} or any(t.vms != on_vms for t in known.tags):
         return False
     if seen.folder is not None and not all(t.attached and t.id in seen.attached for t in known.tags):
@@ -155,8 +155,8 @@ def _wanted(work: Work) -> list[EffectiveTag]:
     return settings.cluster_tags(work.there.offer, work.cluster)
 
 
-def _recorded(work: Work, wanted: EffectiveTag) -> str | None:
-    found = ledger.recorded(work.status.tags, wanted)
+def _recorded(entries: Sequence[TagStatus], wanted: EffectiveTag) -> str | None:
+    found = ledger.recorded(entries, wanted)
     return found.id if found is not None else None
 
 
@@ -169,16 +169,16 @@ def _lost(work: Work, seen: Seen) -> list[TagStatus]:
 
 async def _found(work: Work, seen: Seen) -> list[TagStatus] | Problem:
     """The wanted tags; what is only to be told of is neither looked for nor made again."""
-    wanted = _wanted(work)
+    wanted, entries = _wanted(work), work.status.tags
     kinds = ["Folder"] if seen.folder is not None else []
     if work.cluster.spec.cloud.vsphere.tag_vms:
         kinds.append("VirtualMachine")
-    known = {t.id for t in work.status.tags if t.attached or t.vms} if work.only_tells else set()
-    left = [one for one in wanted if _recorded(work, one) in known]
+    known = {t.id for t in entries if t.attached or t.vms} if work.only_tells else set()
+    left = [one for one in wanted if _recorded(entries, one) in known]
     found = await tag_making.resolve(work, [one for one in wanted if one not in left], kinds=kinds)
     if isinstance(found, Problem):
         return found
-    return [*found, *(t for t in work.status.tags if t.id in {_recorded(work, one) for one in left})]
+    return [*found, *(t for t in work.status.tags if t.id in {_recorded(entries, one) for one in left})]
 
 
 async def _folder_in_line(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vsphere_operator.api.cluster import Cluster, TagStatus
 from vsphere_operator.controllers import indexes, settings
@@ -19,6 +20,7 @@ from vsphere_operator.controllers.ports import Object
 from vsphere_operator.vsphere.answers import Present
 from vsphere_operator.vsphere.identity import instance_uuid
 from vsphere_operator.vsphere.morefs import MoRef
+from vsphere_operator.vsphere.tags import TagBatchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,23 @@ def seen(work: Work, found: Iterable[Worker]) -> list[Worker]:
 
 
 async def detach(work: Work, needed: Changes) -> None:
-    for tag_id, morefs in needed.detach.items():
-        await work.there.vcenter.tags.detach_from_many(tag_id, morefs, op_id=work.op_id)
+    await _each(work, needed.detach, work.there.vcenter.tags.detach_from_many)
 
 
 async def attach(work: Work, needed: Changes) -> None:
-    for tag_id, morefs in needed.attach.items():
-        await work.there.vcenter.tags.attach_to_many(tag_id, morefs, op_id=work.op_id)
+    await _each(work, needed.attach, work.there.vcenter.tags.attach_to_many)
+
+
+async def _each(work: Work, needed: Mapping[str, tuple[MoRef, ...]], call: Any) -> None:
+    """One VM that cannot take a tag keeps no other tag from any VM; it is told in the end."""
+    refused: TagBatchError | None = None
+    for tag_id, morefs in needed.items():
+        try:
+            await call(tag_id, morefs, op_id=work.op_id)
+        except TagBatchError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
 
 
 def _worker(work: Work, machine: Object) -> Worker | None:

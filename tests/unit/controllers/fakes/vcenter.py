@@ -152,6 +152,8 @@ class World:
     pending: dict[MoRef, Pending] = field(default_factory=dict)
     tasks: dict[MoRef, TaskInfo] = field(default_factory=dict)
     refuse: dict[str, list[Fault]] = field(default_factory=dict)
+    refuse_batch: dict[str, list[VSphereError]] = field(default_factory=dict)
+    """Calls for many objects whose next answers tell of a part that was refused."""
     lose_answer: set[str] = field(default_factory=set)
     break_task: dict[str, list[Fault]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
@@ -691,6 +693,8 @@ class FakeTags:
 
     async def attach_to_many(self, tag_id: str, objects: Sequence[MoRef], *, op_id: str) -> None:
         def effect() -> None:
+            if self._world.refuse_batch.get("attach to many"):
+                raise self._world.refuse_batch["attach to many"].pop(0)
             if tag_id not in self._world.tags:
                 raise VSphereError(fault(FaultClass.CONFLICT, "NotFound", kind="vapi.NotFound"))
             self._world.attached.update((tag_id, moref) for moref in objects)
