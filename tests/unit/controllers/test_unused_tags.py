@@ -55,6 +55,18 @@ async def test_a_clusters_end_does_not_wait_for_a_proof_that_will_not_come(site:
     assert "Nothing of this Cluster is left in vCenter." not in {m for _, _, m in site.events()}
 
 
+async def test_a_tag_that_may_not_be_read_is_waited_for_and_not_left_behind(site: Site) -> None:
+    await site.with_cluster(**ONE)
+    site.world.refuse["read tags"] = [NO_PERMISSION]
+    site.delete("Cluster", "shop")
+    await site.run(patience=5)
+    assert site.exists("Cluster", "shop")
+    assert site.reason("Cluster", "shop", "TagsReady") == "NoPermission"
+    await site.run(patience=600)
+    assert not site.exists("Cluster", "shop")
+    assert names(site) == set()
+
+
 async def test_a_vcenter_that_does_not_answer_is_waited_for(site: Site) -> None:
     await site.with_cluster(**ONE)
     site.world.refuse["read rights"] = [UNREACHABLE]

@@ -87,7 +87,9 @@ async def _delete_if_unused(work: Work, tag: TagStatus) -> Kept | None:
     # An empty list shows only that nothing carries it of what this user may read.
     hidden = await work.there.vcenter.rights.unreadable(op_id=work.op_id)
     if hidden is not None:
-        return Kept(tag, _untold(hidden), unproven=True)
+        # Who may not even ask will not be told by waiting.
+        refused = hidden.fault is not None and hidden.fault.fault_class is FaultClass.PERMISSION
+        return Kept(tag, hidden.why if refused else _untold(hidden), unproven=True)
     await tags.delete_tag(tag.id, op_id=work.op_id)
     return None
 
@@ -109,8 +111,8 @@ async def _delete_category_if_empty(work: Work, category: CategoryStatus) -> boo
 
 
 def _untold(answer: Unknown) -> str:
-    """Why a thing of which not enough is known stays; a call that failed and may not the next time is told as such."""
-    if answer.fault is not None and answer.fault.fault_class is not FaultClass.PERMISSION:
+    """Why a thing of which nothing is known stays; a call that failed is told as what it is."""
+    if answer.fault is not None:
         raise VSphereError(answer.fault)
     return answer.why
 
