@@ -242,7 +242,9 @@ async def _removed(work: Work, tell: Drift) -> Problem | None:
         work.differences.append(Difference(FOLDER_REMOVED, f"somebody removed the folder {path}"))
         words = f"somebody removed the folder {path}, and driftPolicy is Report; set it to Repair to have it made again"
         return Problem(folder.FOLDER_READY, "FolderRemoved", words)
-    await work.save(work.status.model_copy(update={"folder": None}))
+    # The next folder has no tags yet: nobody took them off it.
+    tags = [t.model_copy(update={"attached": False}) for t in work.status.tags]
+    await work.save(work.status.model_copy(update={"folder": None, "tags": tags}))
     words = f"Somebody removed the folder {path}; it is made again."
     tell.repaired(work.obj, Difference(FOLDER_REMOVED, words))
     return None
