@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.e2e import objects
 from tests.e2e.call_log import Calls, last_call, own_calls
-from tests.e2e.world import Tenant
+from tests.e2e.world import INFRA, Tenant
 
 
 def warm(tenant: Tenant, system: str) -> None:
@@ -65,6 +65,11 @@ def test_while_nothing_changes_only_the_long_poll_is_called(tenant: Tenant, reco
     tenant.shop()
     tenant.deploy(replicas=3)
     tenant.all_ready("workers", 3)
+    tenant.eventually(
+        lambda: tenant.vcenter.sessions(INFRA) == {"soap": 1, "rest": 1},
+        "no test before has a session",
+        seconds=90,
+    )
     tenant.world.let_pass(3)
     since = last_call(tenant.world.double)
     versions = [m["metadata"]["resourceVersion"] for m in tenant.machines()]

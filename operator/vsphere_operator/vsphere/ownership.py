@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from vsphere_operator.vsphere import identity
+
 PREFIX = "userclusters.io."
 INSTALLATION = PREFIX + "installation"
 CLUSTER = PREFIX + "cluster"
@@ -60,9 +62,13 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class NotOurs:
-    """The VM is not ours to touch; `reason` says why, for a condition."""
+    """The VM is not ours to touch; `reason` says why, for a condition.
+
+    `anothers`: it proves by itself to be another machine's, as a MoRef may that a restored vCenter gave out again.
+    """
 
     reason: str
+    anothers: bool = False
 
 
 def parse_mark(extra_config: Mapping[str, str]) -> VmMark | None:
@@ -79,14 +85,25 @@ def proves(vm: Marked, *, installation: str, machine_id: str, instance_uuid: str
     if mark is None:
         return NotOurs("it carries no ownership mark")
     if mark.installation != installation:
-        return NotOurs(f"its mark names another installation ({mark.installation})")
+        words = f"its mark names another installation ({mark.installation})"
+        return NotOurs(words, anothers=is_anothers(vm, machine_id=machine_id))
     if mark.machine_id != machine_id:
-        return NotOurs(f"its mark names another machine ({mark.name})")
+        words = f"its mark names another machine ({mark.name})"
+        return NotOurs(words, anothers=is_anothers(vm, machine_id=machine_id))
     if not _same(mark.instance_uuid, instance_uuid):
         return NotOurs("its mark names another instance UUID than this machine's VM has")
     if not _same(vm.instance_uuid, instance_uuid):
         return NotOurs("it is a copy: its mark was made for another VM (the instance UUID differs)")
     return Proof(mark)
+
+
+def is_anothers(vm: Marked, *, machine_id: str) -> bool:
+    """Whether mark and instanceUuid both say, and agree, that the VM was made for another machine than this."""
+    mark = parse_mark(vm.extra_config)
+    if mark is None or mark.machine_id == machine_id:
+        return False
+    theirs = identity.instance_uuid(mark.machine_id)
+    return _same(mark.instance_uuid, theirs) and _same(vm.instance_uuid, theirs)
 
 
 def _same(one: str | None, other: str) -> bool:

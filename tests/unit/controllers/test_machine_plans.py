@@ -76,6 +76,7 @@ def _prepared(delivery: Delivery | None = None, tags: tuple[str, ...] = ()) -> P
     )
 
 
+ANOTHERS = NotOurs("its mark names another machine", anothers=True)
 GUESTINFO = GuestInfoDelivery(extra_config={"guestinfo.ignition.config.data": "x"}, vapp_properties={})
 READY_VM = replace(DETAILS, extra_config={"guestinfo.ignition.config.data": "x"})
 TAGGED = {**KNOWN, "conditions": [{"type": "TagsAttached", "status": "True", "reason": "Attached", "message": "",
@@ -122,6 +123,9 @@ CREATE: list[tuple[str, Observed, str]] = [
     ("host away", _seen(RECORDED, vm=replace(RUNNING, connection_state="disconnected")), "Wait HostDisconnected"),
     ("no configuration", _seen(RECORDED, **_read(replace(DETAILS, config_ready=False))), "Wait Cloning"),
     ("not ours", _seen(RECORDED, **_read(ownership=NotOurs("copy"))), "Block NotOurs"),
+    ("MoRef given to another machine's VM", _seen(RECORDED, **_read(ownership=ANOTHERS)), "ProveAbsence"),
+    ("MoRef given away, proven gone", _seen(RECORDED, **_read(ownership=ANOTHERS), absence=Absent("p")),
+     "Fail VMRemoved"),
     ("host away when read", _seen(RECORDED, **_read(replace(DETAILS, connection_state="notResponding"))),
      "Wait HostDisconnected"),
     ("on already", _seen(RECORDED, **_read(replace(DETAILS, power_state="poweredOn"))), "Wait PoweringOn"),
@@ -206,6 +210,8 @@ DELETE: list[tuple[str, Observed, str]] = [
     ("unknown", _seen(KNOWN, details=Unknown("w")), "Wait VMUnknown"),
     ("no configuration", _seen(KNOWN, **_read(replace(DETAILS, config_ready=False))), "Wait Cloning"),
     ("not ours", _seen(KNOWN, **_read(ownership=NotOurs("copy"))), "Block NotOurs"),
+    ("MoRef given to another machine's VM", _seen(KNOWN, **_read(ownership=ANOTHERS)), "ProveAbsence"),
+    ("MoRef given away, proven gone", _seen(RECORDED, **_read(ownership=ANOTHERS), absence=Absent("p")), "Release"),
     ("host away", _seen(KNOWN, **_with(connection_state="disconnected")), "Wait HostDisconnected"),
     ("runs", _seen(KNOWN, **_with(power_state="poweredOn")), "PowerOff"),
     ("asks about a locked CD", _seen(RECORDED, vm=replace(RUNNING, question=LOCKED), **_read()), "AnswerQuestion"),

@@ -207,6 +207,30 @@ async def test_the_iso_of_a_vm_that_a_person_destroyed_is_deleted(site: Site) ->
     assert not site.world.files
 
 
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_a_moref_that_a_restored_vcenter_gave_to_another_worker_is_not_taken_for_the_own_vm(
+    site: Site, leaving: bool
+) -> None:
+    await site.with_machine()
+    site.api.put(samples.a_machine("worker-2"))
+    await site.run()
+    other = site.vm_of("worker-2")
+    del site.world.vms[site.vm_of("worker-1").moref]
+    recorded = site.object("Machine", "worker-1")["status"]["vm"]
+    site.api.edit("Machine", NAMESPACE, "worker-1", status={"vm": {**recorded, "moRef": other.moref}})
+    site.world.publish()
+    before = _frozen(other)
+    if leaving:
+        site.delete("Machine", "worker-1")
+    await site.run(patience=60)
+    assert _frozen(other) == before
+    assert site.is_ready("Machine", "worker-2")
+    if leaving:
+        assert not site.exists("Machine", "worker-1")
+    else:
+        assert site.reason("Machine", "worker-1") == "VMRemoved"
+
+
 async def test_a_machine_whose_folder_may_not_be_seen_is_not_let_go(site: Site) -> None:
     await site.with_machine()
     machine = site.object("Machine", "worker-1")

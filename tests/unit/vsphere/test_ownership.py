@@ -72,6 +72,20 @@ def test_another_machines_vm_is_not_this_ones() -> None:
     assert "another machine" in _reason(proof(vm, identity.instance_uuid("m-1")))
 
 
+def test_only_a_vm_whose_uuid_goes_with_its_mark_is_certainly_another_machines() -> None:
+    def anothers(vm: Vm) -> bool:
+        return ownership.is_anothers(vm, machine_id="m-1")
+
+    vm, instance = ours(machine="m-2")
+    assert anothers(vm)
+    assert proof(vm, identity.instance_uuid("m-1")) == NotOurs(
+        "its mark names another machine (ns/w-1)", anothers=True
+    )
+    assert not anothers(Vm(identity.instance_uuid("m-1"), vm.extra_config)), "somebody wrote into our VM"
+    assert not anothers(Vm(instance, {})), "no mark"
+    assert not anothers(ours(machine="m-1")[0]), "our own"
+
+
 def test_a_vm_whose_configuration_cannot_be_read_proves_nothing() -> None:
     vm, instance = ours()
     assert isinstance(proof(Vm(None, vm.extra_config), instance), NotOurs)

@@ -10,11 +10,13 @@ from vsphere_operator.api.machine import Machine, MachineStatus, MachineTag
 from vsphere_operator.controllers import conditions, status
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.intents import expected, inventory_at
+from vsphere_operator.controllers.lifecycle import identity
 from vsphere_operator.controllers.machine import operations
 from vsphere_operator.controllers.machine import status as machine_status
 from vsphere_operator.controllers.machine.actions import Work
 from vsphere_operator.controllers.machine.observed import Observed, Prepared
 from vsphere_operator.controllers.machine.steps import TakeAddresses
+from vsphere_operator.vsphere import ownership
 from vsphere_operator.vsphere.answers import Answer, Present
 from vsphere_operator.vsphere.inventory.entities import VmEntity
 from vsphere_operator.vsphere.inventory.index import Inventory
@@ -121,12 +123,13 @@ def _unseen(inventory: Inventory, content: Answer[list[MoRef]] | None) -> Answer
 def _our_vm(work: Work, machine: Machine) -> VmEntity | None:
     """By the recorded MoRef, else by the UUID that the Machine's portable id gives.
 
-    A host that is added to vCenter again brings its VMs with new MoRefs.
+    A host that is added to vCenter again brings its VMs with new MoRefs, and a restored vCenter gives old ones to
+    others.
     """
     inventory, recorded = work.access.vcenter.inventory, machine.status.vm
     if recorded and recorded.mo_ref and recorded.vcenter == work.access.instance_uuid:
         known = inventory.vm(MoRef(recorded.mo_ref))
-        if known is not None:
+        if known is not None and not ownership.is_anothers(known, machine_id=identity(work.obj)):
             return known
     matches = inventory.vms_by_instance_uuid(work.instance_uuid)
     return matches[0] if len(matches) == 1 else None

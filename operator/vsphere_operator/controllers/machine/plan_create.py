@@ -112,7 +112,8 @@ def _off(seen: Observed) -> Step:
             return _first_boot(seen, details)
 
 
-def _removed(seen: Observed, moref: MoRef) -> Step:
+def _removed(seen: Observed, moref: MoRef | None) -> Step:
+    """``moref`` None: vCenter has given the recorded one to another machine's VM."""
     match seen.absence:
         case None:
             return ProveAbsence(moref)
@@ -128,6 +129,8 @@ def _first_boot(seen: Observed, details: VmDetails) -> Step:
     if not details.config_ready:
         return Wait("Cloning", "The VM has no configuration yet.", after=2.0)
     if isinstance(seen.ownership, NotOurs):
+        if seen.ownership.anothers:
+            return _removed(seen, None)
         return Block(not_ours(details, seen.ownership))
     if details.connection_state != "connected":
         return Wait("HostDisconnected", "The VM's host does not answer vCenter.", after=10.0)

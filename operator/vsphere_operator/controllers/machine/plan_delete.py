@@ -63,7 +63,7 @@ def _look(seen: Observed) -> Step:
 
 
 def _gone(seen: Observed, moref: MoRef | None) -> Step:
-    """No VM is known by its MoRef, or none was ever recorded: asked for by its UUID, where we may see it."""
+    """Nothing is known by the MoRef, or there is none, or it is another machine's VM now: asked for by the UUID."""
     match seen.absence:
         case None:
             return ProveAbsence(moref)
@@ -82,6 +82,8 @@ def _take_down(seen: Observed, details: VmDetails) -> Step:
     if not details.config_ready:
         return Wait("Cloning", "Waits until the VM's clone has ended.", after=2.0)
     if isinstance(seen.ownership, NotOurs):
+        if seen.ownership.anothers:
+            return _gone(seen, None)
         return Block(not_ours(details, seen.ownership))
     if details.connection_state != "connected":
         return Wait("HostDisconnected", "Waits until the VM's host answers vCenter again.", after=10.0)
