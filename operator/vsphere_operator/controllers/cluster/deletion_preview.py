@@ -14,7 +14,7 @@ from vsphere_operator.controllers.cluster import (
     delivery_actions,
     folder,
     folder_end,
-    tag_end,
+    tag_preview,
 )
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
@@ -208,9 +208,9 @@ async def _tags(preview: Preview) -> list[Planned]:
         return [Planned(step, Action.STOP, thing, preview.unreachable.message) for thing in things]
     record = work.status.folder
     gone = preview.gone | ({MoRef(record.mo_ref)} if record and record.mo_ref else set())  # gone, or untagged
-    planned = [await tag_end.of_tag(work, tag, gone, step=step) for tag in tags]
+    planned = [await tag_preview.of_tag(work, tag, gone, step=step) for tag in tags]
     deleted = {t.id for t, p in zip(tags, planned, strict=True) if p.action is Action.DELETE}
-    return [*planned, *[await tag_end.of_category(work, c, deleted, step=step) for c in categories]]
+    return [*planned, *[await tag_preview.of_category(work, c, deleted, step=step) for c in categories]]
 
 
 def _delivered(preview: Preview) -> list[Planned]:

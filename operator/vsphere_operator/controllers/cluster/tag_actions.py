@@ -15,6 +15,7 @@ from vsphere_operator.api.vspheresettings import EffectiveTag
 from vsphere_operator.controllers import drift, settings
 from vsphere_operator.controllers.cluster import interrupted_tags, ledger, tag_making, tag_removal, vm_tags
 from vsphere_operator.controllers.cluster.interrupted_tags import CREATE_CATEGORY, CREATE_TAG, TAGS_READY
+from vsphere_operator.controllers.cluster.tag_fate import Kept
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.drift import Difference, Drift
@@ -238,7 +239,7 @@ async def _note(work: Work, facts: dict[str, dict[str, bool]]) -> None:
         await work.save(work.status.model_copy(update={"tags": entries}))
 
 
-def _conclude(work: Work, found: Sequence[TagStatus], left: Sequence[tag_removal.Kept]) -> None:
+def _conclude(work: Work, found: Sequence[TagStatus], left: Sequence[Kept]) -> None:
     differences = [d for d in work.differences if d.what in (drift.FOLDER_TAGS, drift.VM_TAGS)]
     if differences:
         words = "; ".join(d.message for d in differences)

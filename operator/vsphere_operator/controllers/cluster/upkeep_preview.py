@@ -9,7 +9,7 @@ from vsphere_operator.api.cluster import TagStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.api.vspheresettings import EffectiveTag
 from vsphere_operator.controllers import settings, tenancy, unsupported
-from vsphere_operator.controllers.cluster import folder, folder_actions, tag_actions, tag_end
+from vsphere_operator.controllers.cluster import folder, folder_actions, tag_actions, tag_preview
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.lifecycle import is_paused
@@ -130,4 +130,4 @@ def _in_new_category(work: Work, name: str, category: str) -> list[Planned]:
 
 async def _dropped(work: Work, dropped: Sequence[TagStatus], moref: MoRef | None) -> list[Planned]:
     carriers = {moref} if moref is not None else set()
-    return [await tag_end.of_tag(work, tag, carriers, step=_TAGS) for tag in dropped]
+    return [await tag_preview.of_tag(work, tag, carriers, step=_TAGS) for tag in dropped]
