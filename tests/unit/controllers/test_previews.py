@@ -129,6 +129,19 @@ async def test_a_vm_that_is_not_proven_ours_stops_the_plan_as_it_stops_the_delet
     assert site.condition("Cluster", "shop", "Deleting")["reason"] == "WorkersCannotGo"
 
 
+async def test_tags_that_cannot_be_proven_unused_are_told_as_left_behind_and_then_are(site: Site) -> None:
+    await site.with_cluster(**TAGGED)
+    site.world.out_of_sight = "the user may not read all of vCenter"
+    steps = await deletion(site)
+    assert stopping(steps) == []
+    assert told(steps, Action.LEAVE)[:2] == ['tag "env"', 'tag "shop"']
+    assert "may not read all" in why(steps, 'tag "env"')
+    site.delete("Cluster", "shop")
+    await site.run()
+    assert not site.exists("Cluster", "shop")
+    assert len(site.world.tags) == 2
+
+
 async def test_what_was_there_before_is_kept_and_what_is_shared_is_left_to_the_last(site: Site) -> None:
     site.world.add_folder("team-shop-shop")
     site.world.publish()
