@@ -151,7 +151,7 @@ class ClusterVSphere(Model):
     networks: Networks | None = None
     """The networks of worker VMs, a NIC each, in order."""
     storage_policy: Text | None = None
-    """The storage policy of VMs and of the default StorageClass."""
+    """The storage policy of VMs, their disks and the default StorageClass, by name or id."""
     tags: Tags | None = None
     """The tags of the cluster's folder; missing ones are created, and deleted with their last user."""
     tag_vms: bool = False

@@ -159,7 +159,7 @@ class MachineVSphere(Model):
     networks: Networks | None = None
     """The networks, a NIC each, in order. Default: the cluster's."""
     storage_policy: Text | None = None
-    """The storage policy. Default: the cluster's."""
+    """The storage policy of the VM and its disks, by name or id. Default: the cluster's."""
     reservations: Reservations | None = None
     """Resources that the host keeps free for the VM."""
     tags: Tags | None = None

@@ -44,7 +44,7 @@ class PresetVSphere(Model):
     networks: Networks | None = None
     """The networks, a NIC each, in order."""
     storage_policy: Text | None = None
-    """The storage policy."""
+    """The storage policy of VMs and their disks, by name or id."""
     templates: Templates | None = None
     """The VM template of each operating system: name, inventory path or MoRef."""
     default_tag_category: Text | None = None

@@ -115,7 +115,7 @@ class SeedVSphere(Model):
     networks: Networks | None = None
     """The default networks, a NIC each, in order. Default: the template's."""
     storage_policy: Text | None = None
-    """The default storage policy."""
+    """The default storage policy of VMs and their disks, by name or id."""
     templates: Templates | None = None
     """The default VM template of each operating system: name, inventory path or MoRef."""
     default_tag_category: Text | None = None

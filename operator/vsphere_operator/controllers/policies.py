@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.placements import Placement
@@ -11,12 +12,20 @@ from vsphere_operator.vsphere.answers import Absent, Unknown
 from vsphere_operator.vsphere.faults import FaultClass
 from vsphere_operator.vsphere.inventory.entities import Datastore, StoragePod
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.policies import FRESH, Policy
+from vsphere_operator.vsphere.policies import FRESH
 
 STORAGE_POLICY_READY = "StoragePolicyReady"
 
 
-async def find_policy(placement: Placement, setting: Setting, *, op_id: str) -> Policy | Problem:
+@dataclass(frozen=True, slots=True)
+class PolicyChoice:
+    """A policy's id, and those of the storage's datastores that cannot serve it."""
+
+    id: str
+    unfit: frozenset[MoRef] = frozenset()
+
+
+async def find_policy(placement: Placement, setting: Setting, *, op_id: str) -> PolicyChoice | Problem:
     """The policy, if it is there and the storage can serve it as far as vCenter tells.
 
     A user who may not read policies can still use one by its id.
@@ -25,7 +34,7 @@ async def find_policy(placement: Placement, setting: Setting, *, op_id: str) -> 
     found = await policies.find(setting.value, op_id=op_id)
     match found:
         case Unknown() if _is_id(setting.value) and _forbidden(found):
-            return Policy(setting.value, setting.value)
+            return PolicyChoice(setting.value)
         case Unknown():
             return _unknown(found, setting)
         case Absent():
@@ -35,9 +44,10 @@ async def find_policy(placement: Placement, setting: Setting, *, op_id: str) -> 
             return Problem(STORAGE_POLICY_READY, "StoragePolicyNotFound", words, retry_after=FRESH)
     datastores = _datastores(placement)
     unfit = await policies.unfit(found.value, datastores, op_id=op_id) if datastores else {}
-    # Where compatibility cannot be asked, the clone will tell.
-    if isinstance(unfit, Unknown) or len(unfit) < len(datastores) or not datastores:
-        return found.value
+    if isinstance(unfit, Unknown):
+        return PolicyChoice(found.value.id)  # the clone will tell
+    if len(unfit) < len(datastores) or not datastores:
+        return PolicyChoice(found.value.id, frozenset(unfit))
     return _incompatible(placement, setting, unfit[datastores[0]])
 
 

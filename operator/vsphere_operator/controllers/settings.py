@@ -58,6 +58,11 @@ def merge(layers: list[Layer]) -> dict[str, Setting]:
     return result
 
 
+def for_datacenter(offer: Offer) -> dict[str, Setting]:
+    """What holds where no Cluster says anything."""
+    return merge(_base(offer))
+
+
 def for_cluster(offer: Offer, cluster: Cluster) -> dict[str, Setting]:
     """What holds for a Cluster: storage, pool, networks, policy, base path, tags and their default category."""
     return merge([*_base(offer), _cluster_layer(cluster)])
@@ -93,7 +98,7 @@ def volume_datastore(offer: Offer, cluster: Cluster) -> Setting | None:
 
 def tags_of(offer: Offer, wanted: Sequence[Tag | EffectiveTag] | None) -> list[EffectiveTag]:
     """The tags with the default category filled in; a tag may still be without one."""
-    default = merge(_base(offer)).get("tagCategory")
+    default = for_datacenter(offer).get("tagCategory")
     category = default.value if default else None
     return [EffectiveTag(name=t.name, category=t.category or category) for t in wanted or []]
 

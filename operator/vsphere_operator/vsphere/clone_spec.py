@@ -70,6 +70,8 @@ class CloneRequest:
     needs_cdrom: bool = False
     storage_policy: str | None = None
     """The id of the policy for the VM's home and its disks; `None`: the datastore's default."""
+    unfit_datastores: frozenset[MoRef] = frozenset()
+    """Those that cannot serve the policy; whoever chooses a datastore leaves them out."""
 
 
 def build(request: CloneRequest, stub: Any = None, *, placed: bool = True) -> Any:

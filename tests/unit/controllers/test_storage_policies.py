@@ -77,6 +77,26 @@ async def test_a_cluster_without_machines_notices_that_its_policy_was_made(site:
     assert site.is_ready("Cluster", "shop")
 
 
+async def test_a_seed_tells_of_a_default_that_does_not_exist(site: Site) -> None:
+    site.api.put(samples.a_seed(storagePolicy="platinum"))
+    await site.run()
+    assert site.reason("Seed", "europe", namespace="") == "StoragePolicyNotFound"
+    assert "vsphere.storagePolicy" in site.condition("Seed", "europe", namespace="")["message"]
+    site.world.policies["platinum"] = "platinum-id"
+    await site.run(patience=120)
+    assert site.is_ready("Seed", "europe", "")
+
+
+async def test_a_seed_whose_user_may_not_read_policies_is_ready_all_the_same(site: Site) -> None:
+    site.world.refuse["read policies"] = [NO_PERMISSION]
+    site.api.put(samples.a_seed(storagePolicy="gold"))
+    await site.run()
+    assert site.is_ready("Seed", "europe", "")
+    (told,) = site.object("Seed", "europe", "")["status"]["datacenters"]
+    reasons = {c["type"]: c["reason"] for c in told["conditions"]}
+    assert reasons["StoragePolicyReady"] == "StoragePolicyNotReadable"
+
+
 async def test_storage_that_cannot_serve_the_policy_is_told(site: Site) -> None:
     site.world.unfit.add(("gold-id", DATASTORE))
     await put(site, cluster="gold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,25 @@ async def test_the_answer_names_the_datastore_and_is_reserved_under_its_key(
     assert isinstance(answer, Placed)
     assert answer.request.datastore == answer.datastore == X
     assert reservations.promised(X) == 11 * GIB
+
+
+async def test_a_recommendation_is_not_applied_where_the_disks_have_a_policy(
+    reservations: Reservations,
+) -> None:
+    request = replace(REQUEST, storage_policy="gold")
+    answer = await _placement(SAME, reservations).in_pod("m", POD, CLUSTER, request, op_id="x")
+    assert isinstance(answer, Placed)
+    assert (answer.datastore, answer.recommendation, answer.request.storage_policy) == (X, None, "gold")
+
+
+@pytest.mark.parametrize("answer", [SAME, NotRecommended("Storage DRS is off")])
+async def test_a_datastore_that_cannot_serve_the_policy_is_not_chosen(
+    answer: Recommended | NotRecommended, reservations: Reservations
+) -> None:
+    request = replace(REQUEST, storage_policy="gold", unfit_datastores=frozenset({X, Y}))
+    placed = await _placement(answer, reservations).in_pod("m", POD, CLUSTER, request, op_id="x")
+    assert isinstance(placed, Placed)
+    assert placed.datastore == Z
 
 
 async def test_asking_again_does_not_count_twice(reservations: Reservations) -> None:

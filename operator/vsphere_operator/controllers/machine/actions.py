@@ -351,5 +351,6 @@ def clone_request(work: Work, prepared: Prepared) -> CloneRequest:
         annotation=f"Machine {meta.namespace}/{meta.name} of the user cluster {machine.spec.cluster_name}",
         vapp_properties=dict(delivery.vapp_properties) if isinstance(delivery, GuestInfoDelivery) else {},
         needs_cdrom=isinstance(delivery, IsoDelivery),
-        storage_policy=prepared.storage_policy,
+        storage_policy=prepared.policy.id if prepared.policy else None,
+        unfit_datastores=prepared.policy.unfit if prepared.policy else frozenset(),
     )

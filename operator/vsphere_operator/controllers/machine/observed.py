@@ -11,6 +11,7 @@ from vsphere_operator.api.vspheresettings import EffectiveSettings
 from vsphere_operator.bootstrap.delivery import Delivery
 from vsphere_operator.controllers.conditions import Problem
 from vsphere_operator.controllers.machine.steps import NameTags, Retag, TakeAddresses
+from vsphere_operator.controllers.policies import PolicyChoice
 from vsphere_operator.vsphere.answers import Answer
 from vsphere_operator.vsphere.clone_spec import NetworkRef
 from vsphere_operator.vsphere.inventory.entities import (
@@ -45,8 +46,7 @@ class Prepared:
     tags: tuple[MachineTag, ...]
     tag_ids: tuple[str, ...]
     effective: EffectiveSettings
-    storage_policy: str | None = None
-    """The id of the storage policy."""
+    policy: PolicyChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)

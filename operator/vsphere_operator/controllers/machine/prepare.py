@@ -24,14 +24,13 @@ from vsphere_operator.controllers.machine.observed import Prepared
 from vsphere_operator.controllers.machine.steps import TakeAddresses
 from vsphere_operator.controllers.machine.templates import Templates
 from vsphere_operator.controllers.placements import Placement, Site, find_placement, no_storage
-from vsphere_operator.controllers.policies import find_policy
+from vsphere_operator.controllers.policies import PolicyChoice, find_policy
 from vsphere_operator.controllers.ports import Object, Objects
 from vsphere_operator.controllers.settings import Setting
 from vsphere_operator.controllers.tenancy import refused_tags
 from vsphere_operator.vsphere.answers import Absent, Present, Unknown
 from vsphere_operator.vsphere.faults import VSphereError
 from vsphere_operator.vsphere.morefs import MoRef
-from vsphere_operator.vsphere.policies import Policy
 from vsphere_operator.vsphere.vm_details import VmDetails
 
 BOOTSTRAP = "BootstrapReady"
@@ -98,7 +97,7 @@ class Preparation:
             tag_ids=tuple(
                 dict.fromkeys([*(t.id for t in tags), *vm_tags.for_new_vms(access.offer, cluster)])
             ),
-            storage_policy=policy.id if policy else None,
+            policy=policy,
             effective=settings.describe(
                 access.offer,
                 effective,
@@ -176,7 +175,9 @@ def _op_id(machine: Machine) -> str:
     return f"{machine.metadata.namespace}-{machine.metadata.name}"[:100]
 
 
-async def _policy(place: Placement, setting: Setting | None, machine: Machine) -> Policy | Problem | None:
+async def _policy(
+    place: Placement, setting: Setting | None, machine: Machine
+) -> PolicyChoice | Problem | None:
     return await find_policy(place, setting, op_id=_op_id(machine)) if setting else None
 
 

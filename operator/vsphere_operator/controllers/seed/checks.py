@@ -1,10 +1,12 @@
-"""Whether what a Seed's datacenter names is in vCenter. Reads the inventory's copy; no call."""
+"""Whether what a Seed's datacenter names is in vCenter. Reads the inventory's copy; only policies take calls."""
 
 from __future__ import annotations
 
-from vsphere_operator.controllers import folder_paths, lookups
+from vsphere_operator.controllers import folder_paths, lookups, settings
 from vsphere_operator.controllers.conditions import Condition, Problem
 from vsphere_operator.controllers.datacenters import Access, Offer
+from vsphere_operator.controllers.placements import find_placement
+from vsphere_operator.controllers.policies import find_policy
 from vsphere_operator.vsphere.inventory.entities import ComputeCluster, Datacenter
 from vsphere_operator.vsphere.inventory.index import Inventory
 
@@ -19,6 +21,16 @@ def check(access: Access) -> list[Condition]:
         return [Condition(INVENTORY, "True", "Found")]
     reason = problems[0].reason if len(problems) == 1 else "SeveralMissing"
     return [Condition(INVENTORY, "False", reason, "; ".join(p.message for p in problems))]
+
+
+async def check_policy(access: Access) -> Problem | None:
+    """What is wrong with the default storage policy. Asks the policy service, at most once a minute."""
+    wanted = settings.for_datacenter(access.offer)
+    policy, placement = wanted.get("storagePolicy"), find_placement(access, wanted)
+    if policy is None or isinstance(placement, Problem):
+        return None
+    found = await find_policy(placement, policy, op_id=f"seed-{access.offer.seed}")
+    return found if isinstance(found, Problem) else None
 
 
 def find_problems(offer: Offer, inventory: Inventory) -> list[Problem]:

@@ -24,11 +24,13 @@ from vsphere_operator.controllers.datacenters import (
 )
 from vsphere_operator.controllers.lifecycle import is_deleting
 from vsphere_operator.controllers.losses import COUNTED_AGAIN, VMS_COMPLETE, Losses
+from vsphere_operator.controllers.policies import STORAGE_POLICY_READY
 from vsphere_operator.controllers.ports import Events, Object, Objects
 from vsphere_operator.controllers.resync import look_again
-from vsphere_operator.controllers.seed.checks import check
+from vsphere_operator.controllers.seed.checks import check, check_policy
 from vsphere_operator.runtime.engine import Result
 from vsphere_operator.runtime.keys import Key
+from vsphere_operator.vsphere.policies import FRESH
 from vsphere_operator.vsphere.vcenters import Connected
 
 INSECURE = "CertificateVerified"
@@ -74,10 +76,12 @@ class SeedController:
             return Report.of(name, found, told=_told(offer))
         if found is None:
             return _without_user(name, offer, vsphere)
+        policy = await check_policy(found)
         findings = [
             Condition(CREDENTIALS_VALID, "True", "LoggedIn"),
             Condition(VCENTER_AVAILABLE, "True", "Connected"),
             *check(found),
+            *([policy.as_condition()] if policy else []),
             self._losses.condition(found),
             *_told(offer),
         ]
@@ -119,12 +123,21 @@ class Report:
     def retry_after(self) -> float | None:
         if any(c.type == VMS_COMPLETE and c.status != "True" for c in self.findings):
             return COUNTED_AGAIN
+        if any(c.type == STORAGE_POLICY_READY and c.status != "True" for c in self.findings):
+            return FRESH
         return self.problem.retry_after if self.problem else None
 
     @property
     def hindrance(self) -> Condition | None:
         """The first finding that is not as it should be; notes that hinder nothing do not count."""
-        return next((c for c in self.findings if c.status != "True" and c.type != INSECURE), None)
+        return next((c for c in self.findings if c.status != "True" and not _is_note(c)), None)
+
+
+def _is_note(condition: Condition) -> bool:
+    """A policy that may not be read is a note: whether it matters, the Clusters that use it tell."""
+    return condition.type == INSECURE or (
+        condition.type == STORAGE_POLICY_READY and condition.status == "Unknown"
+    )
 
 
 def _without_user(name: str, offer: Offer, vsphere: Mapping[str, Any]) -> Report:

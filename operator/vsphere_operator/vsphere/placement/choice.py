@@ -114,12 +114,15 @@ class Placement:
         self, key: str, stores: Sequence[Datastore], cluster: ComputeCluster, request: CloneRequest
     ) -> Ranking:
         reservations = self._reservations()
-        return datastores.rank(
-            stores,
+        unfit = [store for store in stores if store.moref in request.unfit_datastores]
+        ranking = datastores.rank(
+            [store for store in stores if store not in unfit],
             datastores.hosts_of(self._inventory, cluster),
             needed=datastores.needed_bytes(request),
             promised=lambda moref: reservations.promised(moref, besides=key),
         )
+        out = (datastores.Excluded(store, "cannot serve the storage policy") for store in unfit)
+        return replace(ranking, excluded=(*ranking.excluded, *out))
 
     def _best(self, key: str, ranking: Ranking, request: CloneRequest, remark: str) -> Placed | NotPlaced:
         reservations = self._reservations()
