@@ -1,10 +1,15 @@
-"""What tests of several kinds share: a test bed, one for each pytest-xdist worker."""
+"""What tests of several kinds share: a test bed, one for each pytest-xdist worker, and no time limits."""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from testbed import Options, TestBed
+
+# A busy machine takes longer for an example than Hypothesis allows by default.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session")
