@@ -31,7 +31,6 @@ _MACHINE_TOLD: Mapping[str, tuple[Any, ...]] = {
     "nodeVolumeDetachTimeout": (),
     "powerOffTimeout": (),
 }
-_CLUSTER_REFUSED: Mapping[str, tuple[Any, ...]] = {}
 _CLUSTER_TOLD: Mapping[str, tuple[Any, ...]] = {
     "orphanPolicy": ("Report",),
 }
@@ -43,10 +42,6 @@ _DEPLOYMENT_TOLD: Mapping[str, tuple[Any, ...]] = {"healthCheck": ({},), "progre
 
 def refused_in_machine(spec: Mapping[str, Any]) -> Problem | None:
     return _refusal(_used(spec, _MACHINE_REFUSED))
-
-
-def refused_in_cluster(spec: Mapping[str, Any]) -> Problem | None:
-    return _refusal(_used(spec, _CLUSTER_REFUSED))
 
 
 def refused_in_datacenter(name: str, vsphere: Mapping[str, Any]) -> Problem | None:

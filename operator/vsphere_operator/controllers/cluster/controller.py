@@ -139,7 +139,7 @@ class ClusterController:
         return await self._finish(work, before, summary, problem)
 
     async def _make(self, work: Work) -> Problem | None:
-        refused = unsupported.refused_in_cluster(work.obj["spec"]) or self._twin(work.obj)
+        refused = self._twin(work.obj)
         if refused:
             return refused
         await self._cloud.ensure(work)

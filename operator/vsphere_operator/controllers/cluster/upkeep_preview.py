@@ -8,7 +8,7 @@ from dataclasses import replace
 from vsphere_operator.api.cluster import TagStatus
 from vsphere_operator.api.operations import Origin
 from vsphere_operator.api.vspheresettings import EffectiveTag
-from vsphere_operator.controllers import settings, tenancy, unsupported
+from vsphere_operator.controllers import settings, tenancy
 from vsphere_operator.controllers.cluster import folder, folder_actions, tag_actions, tag_preview
 from vsphere_operator.controllers.cluster.work import Work
 from vsphere_operator.controllers.conditions import Problem
@@ -26,9 +26,10 @@ async def steps(work: Work, unreachable: Problem | None = None) -> list[Planned]
     """In the order in which the controller would go; empty when all is as asked for."""
     if is_paused(work.obj):
         return [Planned(_SPEC, Action.STOP, "Cluster", "it is paused, and nothing is changed")]
-    refused = unsupported.refused_in_cluster(work.obj["spec"]) or unreachable
     refused = (
-        refused or work.there.preset_problem or tenancy.refused_path(work.there.offer, work.cluster, work.id)
+        unreachable
+        or work.there.preset_problem
+        or tenancy.refused_path(work.there.offer, work.cluster, work.id)
     )
     if refused is not None:
         return [Planned(_SPEC, Action.STOP, "Cluster", refused.message)]
