@@ -58,6 +58,7 @@ def test_ccm_and_csi_find_all_they_need_and_it_goes_with_the_cluster(tenant: Ten
         tenant.eventually(
             lambda name=name: tenant.api.read_secret(tenant.namespace, name) is None,  # type: ignore[misc]
             f"the Secret {name} went with its owner",
+            seconds=90,  # Kubernetes' garbage collector looks for new kinds every 30 s
         )
 
 

@@ -132,7 +132,11 @@ def _two(tenant: Tenant) -> list[dict[str, Any]]:
 
 
 def test_an_unknown_datastore_cluster_is_named(tenant: Tenant) -> None:
-    tenant.shop(cloud={"vsphere": {"datastoreCluster": "No_POD"}})
+    tenant.shop()
+    tenant.patch("Cluster", "shop", {"spec": {"cloud": {"vsphere": {"datastoreCluster": "No_POD"}}}})
+    assert "No_POD" in tenant.condition(
+        "Cluster", "shop", "PlacementReady", "False", "DatastoreClusterNotFound"
+    )
     tenant.create_machine("worker-1")
     words = tenant.condition("Machine", "worker-1", "PlacementReady", "False", "DatastoreClusterNotFound")
     assert "No_POD" in words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyVim.task
 import pyVmomi
 import requests
 from com.vmware.cis.tagging_client import Category, CategoryModel, Tag
+from com.vmware.vapi.std.errors_client import NotFound
 from com.vmware.vapi.std_client import DynamicID
 from vmware.vapi.vsphere.client import create_vsphere_client
 
@@ -253,13 +254,12 @@ class Tags:
 
     def all(self) -> dict[tuple[str, str], Any]:
         """(category's name, tag's name) -> tag."""
-        categories = self.categories()
-        names = {category.id: name for name, category in categories.items()}
-        tags = [self._tagging.Tag.get(tag_id) for tag_id in self._tagging.Tag.list()]
-        return {(names[tag.category_id], tag.name): tag for tag in tags}
+        tags = _still_there(self._tagging.Tag.get, self._tagging.Tag.list())
+        names = {category.id: name for name, category in self.categories().items()}
+        return {(names[tag.category_id], tag.name): tag for tag in tags if tag.category_id in names}
 
     def categories(self) -> dict[str, Any]:
-        found = [self._tagging.Category.get(id_) for id_ in self._tagging.Category.list()]
+        found = _still_there(self._tagging.Category.get, self._tagging.Category.list())
         return {category.name: category for category in found}
 
     def delete(self, tag_ids: Iterable[str] = (), category_ids: Iterable[str] = ()) -> None:
@@ -267,6 +267,13 @@ class Tags:
             self._tagging.Tag.delete(tag_id)
         for category_id in category_ids:
             self._tagging.Category.delete(category_id)
+
+
+def _still_there(get: Callable[[str], Any], ids: Iterable[str]) -> Iterator[Any]:
+    """Each of them that was not deleted since it was listed."""
+    for id_ in ids:
+        with contextlib.suppress(NotFound):
+            yield get(id_)
 
 
 def _dynamic_id(entity: Any) -> Any:
